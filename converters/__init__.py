@@ -1,0 +1,119 @@
+"""How the definition becomes a file for a runtime, and how that file is run here.
+
+A target is one module with one object, found through the entry-point group `regnet_edge.converters`;
+third parties join the same way. Importing a target's module loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from regnet_edge.artifact import Artifact, ExportRequest, Precision, Structure
+from regnet_edge.errors import ToolError, UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from regnet_edge.model import RegNet
+
+GROUP = "regnet_edge.converters"
+INPUT_NAME, OUTPUT_NAME = "image", "logits"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What every converter starts from: the BN-folded module and its export, both made once.
+
+    program is None for a converter that needs the module only; calibration is float32 NCHW.
+    """
+
+    module: RegNet
+    example: torch.Tensor
+    program: torch.export.ExportedProgram | None = None
+    calibration: NDArray[np.float32] | None = None
+
+
+class Converter(Protocol):
+    """How a module becomes a file, and what that file computes on this machine."""
+
+    name: str
+    suffix: str
+    aliases: tuple[str, ...]
+    precisions: frozenset[Precision]
+    packages: tuple[str, ...]  # distributions it needs, the ones whose versions the sidecar records
+    takes_program: bool  # whether convert reads Source.program
+
+    def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
+        """Write the file and return what is inside it."""
+
+    def evaluator(self) -> str:
+        """What `run` runs the file with, as reports name it."""
+
+    def run(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (n, classes) of normalized images (n, channels, r, r), any n."""
+
+
+def targets() -> dict[str, Converter]:
+    """Every target by name, in alphabetical order."""
+    found = importlib.metadata.entry_points(group=GROUP)
+    return {e.name: e.load() for e in sorted(found, key=lambda e: e.name)}
+
+
+def target(name: str) -> Converter:
+    """The target of that name or alias; raises UnknownNameError."""
+    known = targets()
+    for converter in known.values():
+        if name in (converter.name, *converter.aliases):
+            return converter
+    raise UnknownNameError("target", name, [*known, "all"])
+
+
+def check_precision(converter: Converter, precision: Precision) -> None:
+    """Raise UsageError where the target has not that precision."""
+    if precision not in converter.precisions:
+        have = ", ".join(sorted(converter.precisions))
+        raise UsageError(f"target {converter.name} has no precision {precision}; it has {have}")
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Installed version of each distribution; raises ToolError naming the first that is missing."""
+    found: dict[str, str] = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            raise ToolError(
+                f"{package} is not installed; pip install 'regnet-edge[all]', then see regnet-edge doctor"
+            ) from None
+    return found
+
+
+def installed(converter: Converter) -> bool:
+    """Whether everything the target needs is installed."""
+    try:
+        versions(converter.packages)
+    except ToolError:
+        return False
+    return True
+
+
+def sidecar_metadata(request: ExportRequest) -> dict[str, Any]:
+    """What goes inside a file whose format has a place for it: a flat map of JSON texts."""
+    from regnet_edge import codec
+
+    model = request.model
+    return {
+        "regnet_edge.model": model.name,
+        "regnet_edge.config": codec.canonical(model.config),
+        "regnet_edge.preprocessing": codec.canonical(model.preprocessing),
+        "regnet_edge.labels": "\n".join(model.labels),
+        "regnet_edge.licence": model.licence,
+        "regnet_edge.weights_sha256": model.weights.sha256,
+        "regnet_edge.request_key": request.key,
+    }

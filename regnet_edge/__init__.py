@@ -1,0 +1,35 @@
+"""One RegNet definition for every runtime, and proof that each file computes what it says.
+
+Every command is one function here: `convert`, `verify`, `train`, ... Names load when they are used, so
+that `import regnet_edge` and `regnet-edge --help` load neither numpy nor torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Stage": "config",
+    "AnyNetConfig": "config",
+    "RegNetConfig": "config",
+    "Complexity": "complexity",
+    "complexity": "complexity",
+    "build": "model",
+    "ModelSpec": "artifact",
+    "ExportRequest": "artifact",
+    "Artifact": "artifact",
+    "Preprocessing": "artifact",
+    "convert": "converters.run",
+    "verify": "converters.parity",
+}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605  # computed from the one table
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'regnet_edge' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"regnet_edge.{_HOME[name]}"), name)

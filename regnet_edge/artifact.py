@@ -1,0 +1,291 @@
+"""The values that travel from a model to a file: Preprocessing, ModelSpec, ExportRequest, Artifact.
+
+An Artifact is a file with a sidecar `<file>.json`; the verifier, the benchmark and the app read those
+two and nothing else. Every value checks itself once. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from regnet_edge import codec
+from regnet_edge.complexity import Complexity, complexity
+from regnet_edge.config import AnyNetConfig
+from regnet_edge.errors import ArtifactError, UsageError
+from regnet_edge.files import sha256_of, size_of, write_text
+
+Precision = Literal["fp32", "fp16", "int8", "w8", "dynamic", "int8x16"]
+Color = Literal["RGB", "BGR", "GRAY"]
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+
+NEEDS_CALIBRATION: frozenset[Precision] = frozenset({"int8", "int8x16"})
+SIDECAR_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How an image becomes the network's input.
+
+    Resize the short side to resolution / crop_fraction, crop the centre, scale to 0..1, then
+    (x - mean) / std for each channel in `color` order.
+    """
+
+    color: Color
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resolution: int
+    interpolation: Interpolation = "bilinear"
+    crop_fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.resolution < 1:
+            raise UsageError(f"resolution is at least 1 pixel, not {self.resolution}")
+        if self.color not in get_args(Color):
+            raise UsageError(f"unknown color order {self.color!r}; choose from {', '.join(get_args(Color))}")
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise UsageError(f"mean and std have one number a channel: {self.channels} for {self.color}")
+        if min(self.std) <= 0:
+            raise UsageError("std is positive in every channel")
+        if not 0 < self.crop_fraction <= 1:
+            raise UsageError(f"crop_fraction lies in (0, 1], not at {self.crop_fraction}")
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input."""
+        return 1 if self.color == "GRAY" else 3
+
+
+IMAGENET = Preprocessing(
+    "RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 224, interpolation="bilinear", crop_fraction=0.875
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsRef:
+    """Where a model's numbers come from.
+
+    shipped: the project's own trained net; file: a checkpoint at `path`; untrained: drawn from `seed`,
+    for latency only. sha256 is that of the checkpoint file.
+    """
+
+    kind: Literal["shipped", "file", "untrained"]
+    path: str = ""
+    sha256: str = ""
+    seed: int = 0
+
+    @property
+    def trained(self) -> bool:
+        """Whether accuracy means anything."""
+        return self.kind != "untrained"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Everything that decides what a network computes, by name, without loading it."""
+
+    name: str
+    config: AnyNetConfig
+    weights: WeightsRef
+    preprocessing: Preprocessing = IMAGENET
+    labels: tuple[str, ...] = ()
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        if self.labels and len(self.labels) != self.config.num_classes:
+            raise UsageError(
+                f"{len(self.labels)} labels for {self.config.num_classes} classes; give one line a class"
+            )
+        if self.preprocessing.channels != self.config.in_channels:
+            raise UsageError(
+                f"preprocessing gives {self.preprocessing.channels} channels, "
+                f"the network takes {self.config.in_channels}"
+            )
+
+    @property
+    def resolution(self) -> int:
+        """Side of the square input in pixels."""
+        return self.preprocessing.resolution
+
+    @property
+    def complexity(self) -> Complexity:
+        """Counts at the model's resolution."""
+        return complexity(self.config, self.resolution)
+
+    def at_resolution(self, resolution: int) -> ModelSpec:
+        """The same model for another input size."""
+        return replace(self, preprocessing=replace(self.preprocessing, resolution=resolution))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The images that set the int8 ranges: which, how many, in which order."""
+
+    source: str
+    sha256: str  # of the preprocessed array
+    images: int
+    seed: int
+    method: Literal["minmax", "percentile", "mse"] = "minmax"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """One file to make: what, for which target, in which precision.
+
+    image_input (Core ML's ImageType) and classifier (softmax, classLabel outputs) are Core ML's.
+    Raises UsageError for int8 without calibration and for options that the target has not.
+    """
+
+    model: ModelSpec
+    target: str
+    precision: Precision = "fp32"
+    batch: int = 1
+    image_input: bool = False
+    classifier: bool = False
+    calibration: Calibration | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise UsageError(f"batch is at least 1, not {self.batch}")
+        if self.precision in NEEDS_CALIBRATION and self.calibration is None:
+            raise UsageError(f"{self.precision} needs calibration images; pass --calibrate DIR")
+        if (self.image_input or self.classifier) and self.target != "coreml":
+            raise UsageError("--coreml-image and --coreml-classifier are for target coreml only")
+        if self.image_input and self.batch != 1:
+            raise UsageError("an image input takes one image: leave --batch at 1 with --coreml-image")
+
+    @property
+    def key(self) -> str:
+        """Hex sha256 of the request: the same request has the same key."""
+        return hashlib.sha256(codec.canonical(self).encode()).hexdigest()
+
+    @property
+    def stem(self) -> str:
+        """File name without suffix, such as regnety_400mf-224-fp32."""
+        parts = [self.model.name, str(self.model.resolution), self.precision]
+        parts += [f"b{self.batch}"] if self.batch != 1 else []
+        parts += ["image"] if self.image_input else []
+        parts += ["classifier"] if self.classifier else []
+        return "-".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What is inside the file: convolutions, and how many of them grouped; every op by kind.
+
+    delegated_ops and partitions: ExecuTorch's ops inside XNNPACK, and in how many pieces.
+    """
+
+    convs: int
+    grouped_convs: int
+    ops: Mapping[str, int]
+    delegated_ops: int | None = None
+    partitions: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How near a file's logits come to the definition's, over `images` images.
+
+    Accuracies are fractions, None without labels; evaluator names what ran the file.
+    """
+
+    evaluator: str
+    images: int
+    max_abs_error: float
+    sqnr_db: float
+    cosine: float
+    top1_agreement: float
+    accuracy: float | None
+    reference_accuracy: float | None
+    failures: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate holds."""
+        return not self.failures
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A converted file and what its sidecar says of it."""
+
+    path: Path
+    request: ExportRequest
+    sha256: str
+    bytes: int
+    tool_versions: Mapping[str, str]
+    structure: Structure
+    convert_s: float
+    parity: Parity | None = None
+
+    @property
+    def sidecar(self) -> Path:
+        """Path of `<file>.json`."""
+        return sidecar_of(self.path)
+
+    def save(self) -> None:
+        """Write the sidecar beside the file."""
+        data = {
+            "version": SIDECAR_VERSION,
+            "file": self.path.name,
+            "complexity": codec.to_json(self.request.model.complexity),
+            **{k: v for k, v in codec.to_json(self).items() if k != "path"},
+        }
+        write_text(self.sidecar, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def describe(
+        cls, path: Path, request: ExportRequest, structure: Structure, versions: Mapping[str, str], seconds: float
+    ) -> Artifact:
+        """The artifact of a file that was just made: hash and size are read from it."""
+        return cls(path, request, sha256_of(path), size_of(path), versions, structure, round(seconds, 3))
+
+    @classmethod
+    def load(cls, path: Path, *, check_hash: bool = True) -> Artifact:
+        """Read file and sidecar; raises ArtifactError where either is missing, foreign or changed."""
+        path = Path(path)
+        if not path.exists():
+            raise ArtifactError(f"no artifact at {path}; make one with regnet-edge convert")
+        data = read_sidecar(path)
+        try:
+            made = codec.from_json({**data, "path": str(path)}, cls)
+        except ValueError as error:
+            raise ArtifactError(
+                f"{sidecar_of(path)} is not a sidecar of this version ({error}); convert the model again"
+            ) from error
+        if check_hash and sha256_of(path) != made.sha256:
+            raise ArtifactError(
+                f"{path} is not the file its sidecar describes (sha256 differs); it was changed or cut "
+                "short: convert the model again"
+            )
+        return made
+
+
+def sidecar_of(path: Path) -> Path:
+    """`<file>.json` beside the file."""
+    return path.with_name(path.name + ".json")
+
+
+def read_sidecar(path: Path) -> dict[str, object]:
+    """The fields of an artifact's sidecar that make an Artifact, as JSON values."""
+    sidecar = sidecar_of(path)
+    try:
+        data = json.loads(sidecar.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(
+            f"{path} has no sidecar {sidecar.name}; keep both files together, or convert the model again"
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ArtifactError(f"cannot read {sidecar} ({error}); convert the model again") from error
+    if not isinstance(data, dict) or data.get("version") != SIDECAR_VERSION:
+        raise ArtifactError(
+            f"{sidecar} is not a regnet-edge sidecar of version {SIDECAR_VERSION}; convert the model again"
+        )
+    if data.get("file") != path.name:
+        raise ArtifactError(f"{sidecar} describes {data.get('file')!r}, not {path.name}; keep the pair's names")
+    return {k: v for k, v in data.items() if k not in ("version", "file", "complexity")}

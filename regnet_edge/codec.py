@@ -1,0 +1,36 @@
+"""Frozen dataclasses to JSON and back, with one sentence for what does not fit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+import cattrs
+import cattrs.preconf.json
+
+T = TypeVar("T")
+
+_converter = cattrs.preconf.json.make_converter(forbid_extra_keys=True)
+
+
+def to_json(value: object) -> Any:
+    """Plain lists, dicts, strings and numbers."""
+    return _converter.unstructure(value)
+
+
+def dumps(value: object) -> str:
+    """Readable JSON text, the same for the same value."""
+    return json.dumps(to_json(value), indent=2, ensure_ascii=False) + "\n"
+
+
+def canonical(value: object) -> str:
+    """The one compact JSON text of a value, for hashing."""
+    return json.dumps(to_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def from_json(data: Any, kind: type[T]) -> T:
+    """The value; raises ValueError with a sentence that names the field which does not fit."""
+    try:
+        return _converter.structure(data, kind)
+    except (cattrs.BaseValidationError, cattrs.StructureHandlerNotFoundError, TypeError, ValueError) as error:
+        raise ValueError("; ".join(cattrs.transform_error(error))) from error
