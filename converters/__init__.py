@@ -7,7 +7,7 @@ third parties join the same way. Importing a target's module loads nothing heavy
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -117,3 +117,17 @@ def sidecar_metadata(request: ExportRequest) -> dict[str, Any]:
         "regnet_edge.weights_sha256": model.weights.sha256,
         "regnet_edge.request_key": request.key,
     }
+
+
+def in_batches(
+    forward: Callable[[NDArray[np.float32]], NDArray[np.float32]], images: NDArray[np.float32], batch: int
+) -> NDArray[np.float32]:
+    """Outputs (n, ...) of a file that takes exactly `batch` images; the last batch is filled up."""
+    import numpy as np
+
+    found = []
+    for start in range(0, len(images), batch):
+        piece = images[start : start + batch]
+        filled = np.concatenate([piece, np.repeat(piece[-1:], batch - len(piece), axis=0)])
+        found.append(forward(np.ascontiguousarray(filled))[: len(piece)])
+    return np.concatenate(found)

@@ -100,7 +100,7 @@ class RegNet(nn.Module):
         x = self.act(self.stem(image))
         for i in range(1, len(self.config.stages) + 1):
             x = self.get_submodule(f"s{i}")(x)
-        return self.head(x.mean((2, 3)))  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
+        return self.head(x.mean((2, 3), keepdim=True).flatten(1))  # type: ignore[no-any-return]  # nn.Module.__call__ is untyped
 
 
 def build(config: AnyNetConfig, *, seed: int = 0) -> RegNet:

@@ -1,0 +1,111 @@
+"""ONNX through torch's own exporter; run by onnxruntime."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regnet_edge.artifact import Artifact, ExportRequest, Precision, Structure
+from regnet_edge.errors import ArtifactError
+
+from . import INPUT_NAME, OUTPUT_NAME, Source, in_batches, sidecar_metadata, versions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Onnx:
+    """The converter and evaluator of .onnx files."""
+
+    name: str = "onnx"
+    suffix: str = ".onnx"
+    aliases: tuple[str, ...] = ("ort",)
+    precisions: frozenset[Precision] = frozenset({"fp32"})
+    packages: tuple[str, ...] = ("onnx", "onnxruntime", "onnxscript")
+    takes_program: bool = True
+
+    def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
+        """Write the file; input `image` is NCHW, output `logits`."""
+        import torch
+
+        with _quiet():
+            program = torch.onnx.export(
+                source.program,
+                (source.example,),
+                input_names=[INPUT_NAME],
+                output_names=[OUTPUT_NAME],
+                dynamo=True,
+                verbose=False,
+            )
+        program.model.metadata_props.update(sidecar_metadata(request))
+        program.save(str(out), external_data=False)
+        return structure(out)
+
+    def evaluator(self) -> str:
+        """The runtime's name and version."""
+        return f"onnxruntime {versions(['onnxruntime'])['onnxruntime']}"
+
+    def run(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits of normalized NCHW images."""
+        session = open_session(artifact.path)
+
+        def forward(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+            logits: NDArray[np.float32] = session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]
+            return logits
+
+        return in_batches(forward, images, artifact.request.batch)
+
+
+CONVERTER = Onnx()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(previous)
+
+
+def open_session(path: Path) -> Any:
+    """A session on the CPU; raises ArtifactError for a file that onnxruntime refuses."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001  # its pybind exceptions share no base but Exception
+        reason = str(error).splitlines()[0]
+        raise ArtifactError(f"ONNX Runtime refuses {path} ({reason}); convert the model again") from error
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """The file's metadata_props."""
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    return {p.key: p.value for p in model.metadata_props}
+
+
+def structure(path: Path) -> Structure:
+    """Ops of the file by kind; a convolution is grouped when its group attribute is above 1."""
+    import onnx
+
+    nodes = onnx.load(str(path), load_external_data=False).graph.node
+    ops = Counter(node.op_type for node in nodes)
+    convs = [node for node in nodes if "Conv" in node.op_type]
+    grouped = sum(a.i > 1 for node in convs for a in node.attribute if a.name == "group")
+    return Structure(convs=len(convs), grouped_convs=grouped, ops=dict(sorted(ops.items())))

@@ -1,0 +1,178 @@
+"""TFLite (LiteRT): NHWC in, logits out, through litert_torch; run by ai-edge-litert."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regnet_edge.artifact import Artifact, ExportRequest, Precision, Structure
+from regnet_edge.errors import ArtifactError
+
+from . import INPUT_NAME, OUTPUT_NAME, Source, in_batches, sidecar_metadata, versions
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+METADATA_ENTRY = "REGNET_EDGE_METADATA"
+IDENTIFIER = b"TFL3"
+
+
+@dataclass(frozen=True, slots=True)
+class TFLite:
+    """The converter and evaluator of .tflite files."""
+
+    name: str = "tflite"
+    suffix: str = ".tflite"
+    aliases: tuple[str, ...] = ("litert",)
+    precisions: frozenset[Precision] = frozenset({"fp32"})
+    packages: tuple[str, ...] = ("litert-torch", "ai-edge-litert")
+    takes_program: bool = False
+
+    def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
+        """Write the file; input `image` is NHWC, output `logits`."""
+        with quiet():
+            model = _litert_model(source)
+            model.export(str(out))
+        annotate(out, request)
+        return structure(out)
+
+    def evaluator(self) -> str:
+        """The runtime's name and version."""
+        return f"ai-edge-litert {versions(['ai-edge-litert'])['ai-edge-litert']}"
+
+    def run(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits of normalized NCHW images."""
+        interpreter = open_interpreter(artifact.path)
+        [signature] = interpreter.get_signature_list()
+        runner = interpreter.get_signature_runner(signature)
+        nhwc = images.transpose(0, 2, 3, 1)
+
+        def forward(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+            logits: NDArray[np.float32] = runner(**{INPUT_NAME: batch})[OUTPUT_NAME]
+            return logits
+
+        return in_batches(forward, nhwc, artifact.request.batch)
+
+
+CONVERTER = TFLite()
+
+
+def _litert_model(source: Source) -> Any:
+    import litert_torch
+    from torch import nn
+
+    class ChannelsLast(nn.Module):
+        """NHWC at the door, as TFLite's users expect; the converter absorbs the permutation."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = source.module
+
+        def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {OUTPUT_NAME: self.net(image.permute(0, 3, 1, 2))}
+
+    example = source.example.permute(0, 2, 3, 1).contiguous()
+    return litert_torch.convert(ChannelsLast().eval(), sample_kwargs={INPUT_NAME: example})
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back the converter's running commentary; what an exception says still comes through."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as void:
+        os.dup2(void.fileno(), 2)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        logging.disable(previous)
+
+
+def annotate(path: Path, request: ExportRequest) -> None:
+    """Name input and output tensors, and put the metadata inside the file."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes())
+    [graph] = model.subgraphs
+    graph.tensors[graph.inputs[0]].name = INPUT_NAME.encode()
+    graph.tensors[graph.outputs[0]].name = OUTPUT_NAME.encode()
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = list(json.dumps(sidecar_metadata(request), ensure_ascii=False).encode())
+    model.buffers.append(buffer)
+    entry.name, entry.buffer = METADATA_ENTRY, len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), entry]
+    builder = flatbuffers.Builder(path.stat().st_size)
+    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
+    path.write_bytes(builder.Output())
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """What `annotate` put into the file; empty for a file of another tool."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(read_flatbuffer(path), 0)
+    for i in range(model.MetadataLength()):
+        entry = model.Metadata(i)
+        if entry.Name() == METADATA_ENTRY.encode():
+            data: dict[str, str] = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+            return data
+    return {}
+
+
+def structure(path: Path) -> Structure:
+    """Ops of the file by kind; a convolution is grouped when its kernel sees only part of the input."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(read_flatbuffer(path), 0)
+    graph = model.Subgraphs(0)
+    names = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
+    ops: Counter[str] = Counter()
+    grouped = 0
+    for i in range(graph.OperatorsLength()):
+        op = graph.Operators(i)
+        code = model.OperatorCodes(op.OpcodeIndex())
+        name = names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+        ops[name] += 1
+        if name == "CONV_2D":
+            seen, kernel = graph.Tensors(op.Inputs(0)), graph.Tensors(op.Inputs(1))
+            grouped += seen.Shape(3) != kernel.Shape(3)
+        grouped += name == "DEPTHWISE_CONV_2D"
+    return Structure(
+        convs=ops["CONV_2D"] + ops["DEPTHWISE_CONV_2D"], grouped_convs=grouped, ops=dict(sorted(ops.items()))
+    )
+
+
+def read_flatbuffer(path: Path) -> bytes:
+    """The file's bytes; raises ArtifactError where they are no TFLite model."""
+    data = path.read_bytes()
+    if data[4:8] != IDENTIFIER:
+        raise ArtifactError(f"{path} is not a TFLite file; convert the model again")
+    return data
+
+
+def open_interpreter(path: Path, threads: int | None = None) -> Any:
+    """An interpreter ready to run; raises ArtifactError for a file it refuses."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    read_flatbuffer(path)
+    try:
+        interpreter = Interpreter(str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ArtifactError(f"TFLite refuses {path} ({error}); convert the model again") from error
+    return interpreter
