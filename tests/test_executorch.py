@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from regnet_edge.converters import Source, executorch
+
+from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, WeightsRef
+from regnet_edge.complexity import layers
+from regnet_edge.config import AnyNetConfig, Stage
+from regnet_edge.errors import ArtifactError
+from regnet_edge.model import build_latency_subject, fold_batch_norm
+
+RESOLUTION = 32
+CONFIG = AnyNetConfig((Stage(1, 16, 8), Stage(2, 32, 8)), stem_width=8, se_ratio=0.25, num_classes=10)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+def request_for(config: AnyNetConfig, **options) -> ExportRequest:
+    labels = tuple(f"größe {i}" for i in range(config.num_classes))
+    weights = WeightsRef("untrained", sha256="ab" * 32)
+    model = ModelSpec("tiny", config, weights, labels=labels, licence="MIT").at_resolution(RESOLUTION)
+    return ExportRequest(model, "executorch", **options)
+
+
+def source_for(config: AnyNetConfig, batch: int = 1) -> Source:
+    module = fold_batch_norm(build_latency_subject(config))
+    example = torch.zeros(batch, config.in_channels, RESOLUTION, RESOLUTION)
+    return Source(module, example, torch.export.export(module, (example,)))
+
+
+def images(n: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((n, 3, RESOLUTION, RESOLUTION)).astype(np.float32)
+
+
+def make(folder, config=CONFIG, batch=1, **options):
+    request, source = request_for(config, batch=batch, **options), source_for(config, batch)
+    path = folder / "tiny.pte"
+    structure = executorch.CONVERTER.convert(request, source, path)
+    return Artifact.describe(path, request, structure, {}, 0.0), source
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("pte"), batch=2)
+
+
+def test_a_file_computes_what_the_definition_does_for_any_number_of_images(made):
+    artifact, source = made
+    for n in (1, 2, 5):
+        with torch.no_grad():
+            expected = source.module(torch.from_numpy(images(n))).numpy()
+        np.testing.assert_allclose(executorch.CONVERTER.run(artifact, images(n)), expected, atol=1e-5)
+
+
+def test_the_structure_is_read_from_the_file_and_equals_the_definition(made):
+    structure = made[0].structure
+    convs = [layer for layer in layers(CONFIG, RESOLUTION) if layer.kind == "conv"]
+    assert structure.convs == len(convs)
+    assert structure.grouped_convs == sum(layer.groups > 1 for layer in convs)
+    assert structure.ops["FullyConnected"] == 1
+    assert structure.delegated_ops
+    assert structure.partitions
+
+
+def test_the_file_says_what_its_sidecar_says(made):
+    assert executorch.metadata(made[0].path) == executorch.constants(made[0].request)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"", "not an ExecuTorch program"), (b"hello world" * 1000, "not an ExecuTorch program")],
+)
+def test_a_foreign_file_is_refused(tmp_path, content, sentence):
+    path = tmp_path / "foreign.pte"
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=sentence):
+        executorch.open_program(path)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ArtifactError, match="cannot read"):
+        executorch.open_program(tmp_path / "none.pte")
+
+
+def test_a_file_cut_short_is_refused(made, tmp_path):
+    path = tmp_path / "short.pte"
+    path.write_bytes(made[0].path.read_bytes()[:20_000])
+    with pytest.raises(ArtifactError, match="cut short"):
+        executorch.open_program(path)
+
+
+def test_the_runtimes_own_reason_is_given_for_a_program_it_refuses(made, tmp_path):
+    data = bytearray(made[0].path.read_bytes())
+    data[60:2000] = b"\xff" * 1940
+    path = tmp_path / "changed.pte"
+    path.write_bytes(data)
+    with pytest.raises(ArtifactError, match=r"ExecuTorch refuses .*; convert the model again"):
+        executorch.open_program(path)
+
+
+def test_a_changed_file_is_refused_before_the_runtime_sees_it(made, tmp_path):
+    data = bytearray(made[0].path.read_bytes())
+    data[-100] ^= 1
+    path = tmp_path / "changed.pte"
+    path.write_bytes(data)
+    with pytest.raises(ArtifactError, match="sha256 differs"):
+        executorch.CONVERTER.run(replace(made[0], path=path), images(1))
