@@ -62,7 +62,7 @@ CONVERTER = ExecuTorch()
 
 
 def constants(request: ExportRequest) -> dict[str, str]:
-    """Methods by name with the text that each returns: what the sidecar says, and what input and output are."""
+    """Text by the method that returns it: what the sidecar says, and the names of input and output."""
     names = {NAMESPACE + "input": INPUT_NAME, NAMESPACE + "output": OUTPUT_NAME}
     return {**sidecar_metadata(request), **names}
 
@@ -71,7 +71,7 @@ def open_program(path: Path) -> Any:
     """The loaded program; raises ArtifactError with the runtime's own reason where it refuses the file."""
     read_header(path)
     with quiet() as said:
-        from executorch.runtime import Runtime
+        from executorch.runtime import Runtime  # type: ignore[import-untyped]  # ships no types
 
         try:
             return Runtime.get().load_program(path)

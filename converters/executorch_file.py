@@ -88,7 +88,7 @@ class Contents:
 
 def read_contents(path: Path) -> Contents:
     """What the file computes; only the program is read, not the weights behind it."""
-    from executorch.exir._serialize._flatbuffer_program import _flatbuffer_to_program
+    from executorch.exir._serialize._flatbuffer_program import _flatbuffer_to_program  # type: ignore[import-untyped]  # ships no types
 
     header = read_header(path)
     with path.open("rb") as stream:
@@ -117,8 +117,8 @@ def _kernels(plan: Any) -> Iterator[str]:
 
 def _graphs(blobs: Iterable[bytes]) -> Iterator[Any]:
     """Each XNNPACK graph as JSON values, through the schema and the compiler that wrote it."""
-    from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import _get_schema_bytes
-    from executorch.exir._serialize._flatbuffer import _flatc_decompile
+    from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import _get_schema_bytes  # type: ignore[import-untyped]  # ships no types
+    from executorch.exir._serialize._flatbuffer import _flatc_decompile  # type: ignore[import-untyped]  # ships no types
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

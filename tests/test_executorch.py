@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from regnet_edge.converters import Source, executorch
+from regnet_edge.converters import Source, executorch, executorch_lower
 
 from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, WeightsRef
 from regnet_edge.complexity import layers
@@ -112,3 +112,35 @@ def test_a_changed_file_is_refused_before_the_runtime_sees_it(made, tmp_path):
     path.write_bytes(data)
     with pytest.raises(ArtifactError, match="sha256 differs"):
         executorch.CONVERTER.run(replace(made[0], path=path), images(1))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        CONFIG,
+        AnyNetConfig((Stage(1, 16, 1, 0.5),), stem_width=8, num_classes=3, in_channels=1, activation="silu"),
+    ],
+    ids=["Y net with ReLU", "depthwise inverted bottleneck with SiLU on grey images"],
+)
+def test_our_lowering_gives_the_stock_pipelines_file_byte_for_byte(config):
+    program = source_for(config).program
+    before = str(program)
+    ours = executorch_lower.lower(program, {"a": "b"}).buffer
+    assert ours == executorch_lower.lower_stock(program, {"a": "b"}).buffer
+    assert str(program) == before
+
+
+class Pooled(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.max_pool2d(x, 2)
+
+
+def test_an_operator_that_no_regnet_has_takes_the_stock_pipeline():
+    program = torch.export.export(Pooled(), (torch.zeros(1, 3, 8, 8),))
+    assert executorch_lower.edge_program(program) is None
+    assert executorch_lower.lower(program, {}).buffer[4:8] == b"ET12"
+
+
+def test_another_version_of_executorch_takes_the_stock_pipeline(monkeypatch):
+    monkeypatch.setattr(executorch_lower, "TESTED", "0.0.")
+    assert executorch_lower.edge_program(source_for(CONFIG).program) is None
