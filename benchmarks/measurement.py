@@ -224,7 +224,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Resident memory of the measuring process: before the runtime loads, after the load, at the peak."""
+    """Resident memory of the measuring process: before the file is loaded, after it, at the peak."""
 
     before_bytes: int
     after_load_bytes: int
@@ -267,7 +267,8 @@ class Look:
 
     at_ns is monotonic, samples how many were taken before, reference_ns the time of a fixed loop of
     integer work (a slower loop is a lower clock), own_wait_ns how long own threads stood ready to run
-    without a CPU. thermal_status is Android's 0 (none) to 6 (shutdown).
+    without a CPU. cooling holds the state of each device that cools by slowing the CPU (0: not at all);
+    thermal_status is Android's 0 (none) to 6 (shutdown).
     """
 
     phase: Phase
@@ -281,6 +282,7 @@ class Look:
     load_1min: float | None = None
     khz: Mapping[str, int] = field(default_factory=dict)
     thermal_mc: Mapping[str, int] = field(default_factory=dict)
+    cooling: Mapping[str, int] = field(default_factory=dict)
     throttle_events: int | None = None
     thermal_status: int | None = None
     power: Power = field(default_factory=Power)

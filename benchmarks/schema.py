@@ -71,6 +71,23 @@ def measurement_schema() -> dict[str, Any]:
     return made
 
 
+def plan_schema() -> dict[str, Any]:
+    """The schema of the plan file that a runner or the app is given."""
+    from .plan import JOB_VERSION, Job
+
+    made = schema_of(Job)
+    made["properties"]["version"] = {"const": JOB_VERSION}
+    return made
+
+
+def files() -> dict[str, str]:
+    """The text of each schema file by its name."""
+    return {
+        "measurement.schema.json": text_of(measurement_schema()),
+        "plan.schema.json": text_of(plan_schema()),
+    }
+
+
 def _bare(schema: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in schema.items() if k not in ("$schema", "$defs", "title")}
 
@@ -89,7 +106,8 @@ def folder() -> Path:
 
 def main() -> None:
     """Write every schema file anew."""
-    (folder() / "measurement.schema.json").write_text(text_of(measurement_schema()), encoding="utf-8")
+    for name, text in files().items():
+        (folder() / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

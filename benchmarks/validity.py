@@ -1,0 +1,391 @@
+"""Whether a figure can be believed: rules over an Observation, each of which gives its reason.
+
+Thresholds are shares of the timed part (0.03: 3 %). Where the system does not tell something, the rule
+that needs it is silent; where it tells nothing about other processes, that itself is a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .measurement import (
+    Device,
+    Environment,
+    Look,
+    MeasuredPlan,
+    Observation,
+    Reason,
+    Severity,
+    Validity,
+)
+from .runner import WARMUP_MAX_NS
+
+NS_PER_S = 1e9
+
+CONTENTION = (0.01, 0.03)  # own threads ready but without a CPU: 3 % of the time lost is 3 % of the figure
+STEAL = (0.01, 0.03)
+OFF_CPU = (0.04, 0.10)  # a single thread that computes is on its CPU all the time
+OTHER_CPUS = 0.15  # of one CPU; it shares caches and memory: a memory copy there costs about 2 %
+CLOCK = (0.04, 0.08)
+DRIFT = (0.03, 0.08)
+FEWEST = {"burst": 10, "sustained": 10, "cold": 3}
+SPREAD = 0.5  # p90 above the median by so much
+MIN_TICKS = 3  # fewer are the counter's own granularity
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What happened between the first and the last look of the timed part, as shares of its time.
+
+    contention is of the pinned CPUs, others of one CPU outside them; None is unknown.
+    """
+
+    seconds: float
+    contention: float | None
+    steal: float | None
+    off_cpu: float | None
+    others: float | None
+    busiest: str
+
+
+def shares(environment: Environment, threads: int) -> Shares:
+    """The shares of the timed part; raises nothing on a target that reports less."""
+    looks = environment.during()
+    first, last = looks[0], looks[-1]
+    wall = max(1, last.at_ns - first.at_ns)
+    ticks = _ticks_between(first, last)
+    hz = environment.ticks_per_s
+    pinned = [t for c, t in ticks.items() if c in environment.pinned]
+    own = (last.own_cpu_ns - first.own_cpu_ns) / wall
+    return Shares(
+        seconds=wall / NS_PER_S,
+        contention=_contention(first, last, wall, threads, _per_wall([t[0] for t in pinned], hz, wall), own),
+        steal=_steal(pinned or list(ticks.values())),
+        off_cpu=max(0.0, 1 - own) if threads == 1 and environment.pinned else None,
+        others=_others(environment, ticks, wall, own),
+        busiest=_busiest(first, last, hz, wall),
+    )
+
+
+def _ticks_between(first: Look, last: Look) -> dict[int, tuple[int, int, int]]:
+    began = {c.cpu: c for c in first.cpus}
+    return {
+        c.cpu: (c.busy - began[c.cpu].busy, c.steal - began[c.cpu].steal, c.total - began[c.cpu].total)
+        for c in last.cpus
+        if c.cpu in began
+    }
+
+
+def _per_wall(ticks: Sequence[int], hz: int, wall_ns: int) -> float | None:
+    return sum(ticks) / hz * NS_PER_S / wall_ns if ticks else None
+
+
+def _contention(
+    first: Look, last: Look, wall_ns: int, threads: int, busy: float | None, own: float
+) -> float | None:
+    """From the scheduler's own account of waiting where it is kept, else from what others used."""
+    if first.own_wait_ns is not None and last.own_wait_ns is not None:
+        return max(0, last.own_wait_ns - first.own_wait_ns) / wall_ns / threads
+    return None if busy is None else max(0.0, busy - own)
+
+
+def _steal(ticks: Sequence[tuple[int, int, int]]) -> float | None:
+    total = sum(t[2] for t in ticks)
+    stolen = sum(t[1] for t in ticks)
+    if total <= 0:
+        return None
+    return stolen / total if stolen >= MIN_TICKS else 0.0
+
+
+def _others(
+    environment: Environment, ticks: dict[int, tuple[int, int, int]], wall_ns: int, own: float
+) -> float | None:
+    outside = [t[0] for c, t in ticks.items() if c not in environment.pinned]
+    if not ticks or (environment.pinned and not outside):
+        return None
+    busy = _per_wall(outside, environment.ticks_per_s, wall_ns) or 0.0
+    return busy if environment.pinned else max(0.0, busy - own)
+
+
+def _busiest(first: Look, last: Look, hz: int, wall_ns: int) -> str:
+    """Such as `python3 (pid 412) used 98 % of CPU 1`, '' where nobody stands out."""
+    began = {p.pid: p.ticks for p in first.processes}
+    spent = sorted(((p.ticks - began.get(p.pid, 0), p) for p in last.processes), key=lambda s: -s[0])
+    if not spent or spent[0][0] < MIN_TICKS:
+        return ""
+    ticks, process = spent[0]
+    share = ticks / hz * NS_PER_S / wall_ns
+    return f"{process.name} (pid {process.pid}) used {share:.0%} of CPU {process.cpu}"
+
+
+# ---------------------------------------------------------------- the rules
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything a rule may look at."""
+
+    seen: Observation
+    plan: MeasuredPlan
+    device: Device
+    shares: Shares
+
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        """The looks of the timed part."""
+        return self.seen.environment.during()
+
+    @property
+    def who(self) -> str:
+        """The busiest other process, as the end of a sentence."""
+        return f": {self.shares.busiest}" if self.shares.busiest else ""
+
+    @property
+    def lasting(self) -> Severity:
+        """How bad a change during the run is: a sustained run is there to show it."""
+        return "warning" if self.plan.mode == "sustained" else "invalid"
+
+
+def _graded(value: float | None, limits: tuple[float, float]) -> Severity | None:
+    if value is None or value < limits[0]:
+        return None
+    return "invalid" if value >= limits[1] else "warning"
+
+
+def contended(case: Case) -> Iterator[Reason]:
+    """Other processes ran on the CPUs of the measurement."""
+    severity = _graded(case.shares.contention, CONTENTION)
+    if severity and case.plan.mode != "cold":
+        yield Reason(
+            "foreign_cpu",
+            severity,
+            f"other processes took {case.shares.contention:.1%} of the pinned CPUs' time{case.who}",
+        )
+
+
+def stolen(case: Case) -> Iterator[Reason]:
+    """The hypervisor gave the CPU to another machine."""
+    severity = _graded(case.shares.steal, STEAL)
+    if severity:
+        yield Reason(
+            "steal",
+            severity,
+            f"the hypervisor took {case.shares.steal:.1%} of the CPU time for other machines",
+        )
+
+
+def off_cpu(case: Case) -> Iterator[Reason]:
+    """The measuring thread did not run all the time, for a reason that contention does not explain."""
+    value = case.shares.off_cpu
+    usual = case.seen.runtime.accelerator == "cpu" and case.plan.mode != "cold"
+    severity = _graded(None if value is None else value - (case.shares.contention or 0), OFF_CPU)
+    if severity and usual:
+        yield Reason(
+            "off_cpu",
+            severity,
+            f"the process was off its CPU {value:.1%} of the time (a quota, or it waited)",
+        )
+
+
+def busy_neighbours(case: Case) -> Iterator[Reason]:
+    """The other CPUs worked: they share caches, memory and heat."""
+    value = case.shares.others
+    if value is not None and value >= OTHER_CPUS:
+        yield Reason(
+            "other_cpus", "warning", f"other CPUs were busy with {value:.0%} of one CPU's work{case.who}"
+        )
+
+
+def unseen(case: Case) -> Iterator[Reason]:
+    """Nothing is known about other processes."""
+    if case.shares.contention is None and case.shares.others is None:
+        yield Reason(
+            "unseen",
+            "warning",
+            "the system does not tell what else ran; close other programs",
+        )
+
+
+def unpinned(case: Case) -> Iterator[Reason]:
+    """The run could move between CPUs."""
+    if not case.seen.environment.pinned:
+        yield Reason("unpinned", "note", "the system does not pin a process to CPUs, so the run could move")
+
+
+def heat(case: Case) -> Iterator[Reason]:
+    """The system slowed the CPU because it was hot."""
+    states = [max(k.cooling.values(), default=0) for k in case.looks]
+    if max(states) > 0:
+        severity: Severity = case.lasting if max(states) > states[0] else "warning"
+        yield Reason(
+            "thermal",
+            severity,
+            f"the kernel slowed the CPU for heat (state {max(states)}); let it cool",
+        )
+    events = [k.throttle_events for k in case.looks if k.throttle_events is not None]
+    if events and max(events) > events[0]:
+        n = max(events) - events[0]
+        yield Reason("thermal", case.lasting, f"the CPU was throttled {n} times during the run; let it cool")
+
+
+def thermal_status(case: Case) -> Iterator[Reason]:
+    """Android's thermal status rose, or was never none."""
+    known = [k.thermal_status for k in case.seen.environment.looks if k.thermal_status is not None]
+    if known and max(known) != min(known):
+        yield Reason(
+            "thermal",
+            case.lasting,
+            f"the thermal status changed from {known[0]} to {max(known)} during the run; let the device cool",
+        )
+    elif known and known[0] > 0:
+        yield Reason(
+            "thermal", "warning", f"the thermal status was {known[0]} all along; let the device cool"
+        )
+
+
+def power(case: Case) -> Iterator[Reason]:
+    """Power saver, charger, low battery."""
+    states = [k.power for k in case.seen.environment.looks]
+    if any(p.saver for p in states):
+        yield Reason("power_saver", "invalid", "the power saver was on; turn it off and measure again")
+    if case.device.transport == "adb" and any(p.charging for p in states):
+        yield Reason("charger", "warning", "the device was charging, which warms it")
+
+
+def slow_clock(case: Case) -> Iterator[Reason]:
+    """The clock fell below the run's own plateau: as the kernel reports it, else as the fixed loop shows."""
+    pinned = {f"cpu{c}" for c in case.seen.environment.pinned}
+    khz = [[v for c, v in k.khz.items() if c in pinned or not pinned] for k in case.looks]
+    reported = np.array([min(v) for v in khz if v], dtype=np.float64)
+    speeds = np.array([1 / k.reference_ns for k in case.looks if k.reference_ns], dtype=np.float64)
+    for what, series in (("the CPU's clock", reported), ("a fixed loop (so probably the clock)", speeds)):
+        loss = fall(series)
+        severity = _graded(loss, CLOCK)
+        if severity:
+            worst: Severity = "warning" if case.plan.mode == "sustained" else severity
+            yield Reason("clock", worst, f"{what} fell {loss:.0%} below its plateau during the run")
+            return
+
+
+def fall(speeds: NDArray[np.float64]) -> float | None:
+    """How far the last third's median lies below the plateau (the 75th percentile), None for few."""
+    if len(speeds) < 4:
+        return None
+    return float(1 - np.median(speeds[-(len(speeds) // 3 or 1) :]) / np.percentile(speeds, 75))
+
+
+def drifting(case: Case) -> Iterator[Reason]:
+    """The latency itself changed from beginning to end."""
+    if case.plan.mode == "cold" or case.seen.timing.runs < FEWEST["burst"]:
+        return
+    minutes = sum(case.seen.timing.samples_ns) / NS_PER_S / 60
+    change = case.seen.timing.drift_per_minute * minutes
+    severity = _graded(abs(change), DRIFT)
+    if severity:
+        worst: Severity = "warning" if case.plan.mode == "sustained" else severity
+        how = "slower" if change > 0 else "faster"
+        yield Reason(
+            "drift", worst, f"the series became {abs(change):.1%} {how} from its beginning to its end"
+        )
+
+
+def unsettled(case: Case) -> Iterator[Reason]:
+    """The warm-up ended because its time was over."""
+    if sum(case.seen.timing.warmup_ns) >= 0.98 * WARMUP_MAX_NS:
+        yield Reason("warm_up", "warning", "the series was not steady when the warm-up's time was over")
+
+
+def few_runs(case: Case) -> Iterator[Reason]:
+    """Fewer samples than asked for."""
+    runs = case.seen.timing.runs
+    if runs < case.plan.min_runs:
+        severity: Severity = "invalid" if runs < FEWEST[case.plan.mode] else "warning"
+        yield Reason(
+            "few_runs",
+            severity,
+            f"{runs} runs instead of {case.plan.min_runs}; allow more with --max-seconds",
+        )
+
+
+def spread(case: Case) -> Iterator[Reason]:
+    """The samples scatter, or gather around two values."""
+    timing = case.seen.timing
+    if timing.runs < FEWEST["burst"]:
+        return
+    found = modes(timing.samples_ms)
+    if len(found) > 1:
+        values = " and ".join(f"{v:.3g}" for v in found)
+        yield Reason(
+            "multimodal", "warning", f"the samples gather around {values} ms: the median lies between"
+        )
+    elif timing.percentile_ms(90) > (1 + SPREAD) * timing.median_ms:
+        yield Reason("spread", "warning", "a tenth of the samples is more than half above the median")
+
+
+RULES: tuple[Callable[[Case], Iterator[Reason]], ...] = (
+    contended, stolen, off_cpu, busy_neighbours, unseen, unpinned, heat, thermal_status, power, slow_clock,
+    drifting, unsettled, few_runs, spread,
+)  # fmt: skip
+
+
+def judge(seen: Observation, plan: MeasuredPlan, device: Device) -> Validity:
+    """The verdict over what a target saw, with every reason; a note alone does not change it."""
+    case = Case(seen, plan, device, shares(seen.environment, plan.threads))
+    reasons = tuple(reason for rule in RULES for reason in rule(case))
+    severities = {r.severity for r in reasons}
+    if "invalid" in severities:
+        return Validity("invalid", reasons)
+    return Validity("warnings" if "warning" in severities else "valid", reasons)
+
+
+# ---------------------------------------------------------------- modes of a sample
+
+
+def modes(samples_ms: NDArray[np.float64], apart: float = 0.03, mass: float = 0.1) -> tuple[float, ...]:
+    """The values around which the samples gather, one or more.
+
+    Peaks of a Gaussian kernel density of the logarithms (Silverman 1986, bandwidth 0.9 min(std, iqr / 1.34)
+    n^-1/5) count as two when they lie 3 % apart, each holds a tenth of the samples, and the valley
+    between them is lower than 0.6 of the lower one.
+    """
+    x = np.log(samples_ms)
+    low, q1, q3, high = np.percentile(x, (1, 25, 75, 99))
+    x = x[(x >= low) & (x <= high)]
+    h = 0.9 * max(min(float(x.std()), float(q3 - q1) / 1.34), 1e-3) * len(x) ** -0.2
+    grid = np.linspace(low - 3 * h, high + 3 * h, 512)
+    density = _density(x, grid, h)
+    return tuple(float(np.exp(grid[i])) for i in _peaks(x, grid, density, apart, mass))
+
+
+def _density(x: NDArray[np.float64], grid: NDArray[np.float64], h: float) -> NDArray[np.float64]:
+    """Kernel density on the grid, from a histogram, so that its cost does not grow with the samples."""
+    step = grid[1] - grid[0]
+    counts, _ = np.histogram(x, bins=np.append(grid - step / 2, grid[-1] + step / 2))
+    reach = np.arange(-len(grid) + 1, len(grid)) * step
+    kernel = np.exp(-0.5 * (reach / h) ** 2)
+    smooth: NDArray[np.float64] = np.convolve(counts, kernel, mode="valid")
+    smooth /= smooth.max()
+    return smooth
+
+
+def _peaks(
+    x: NDArray[np.float64], grid: NDArray[np.float64], density: NDArray[np.float64], apart: float, mass: float
+) -> list[int]:
+    inner = (density[1:-1] > density[:-2]) & (density[1:-1] >= density[2:])
+    kept: list[int] = []
+    for i in (int(j) + 1 for j in np.flatnonzero(inner)):
+        if not kept:
+            kept.append(i)
+            continue
+        valley = kept[-1] + int(np.argmin(density[kept[-1] : i]))
+        low_side, high_side = float(np.mean(x <= grid[valley])), float(np.mean(x > grid[valley]))
+        deep = density[valley] < 0.6 * min(density[kept[-1]], density[i])
+        if deep and grid[i] - grid[kept[-1]] >= apart and min(low_side, high_side) >= mass:
+            kept.append(i)
+        elif density[i] > density[kept[-1]]:
+            kept[-1] = i
+    return kept
