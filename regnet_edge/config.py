@@ -192,13 +192,15 @@ def linear_widths(depth: int, w0: int, wa: float) -> np.ndarray:
 
 def width_exponents(depth: int, w0: int, wa: float, wm: float) -> np.ndarray:
     """round(s_j) with u_j = w0 * wm ** s_j, float64 of shape (depth,) (paper equation 3)."""
-    return np.round(np.log(linear_widths(depth, w0, wa) / w0) / np.log(wm))
+    s: np.ndarray = np.round(np.log(linear_widths(depth, w0, wa) / w0) / np.log(wm))
+    return s
 
 
 def quantized_widths(depth: int, w0: int, wa: float, wm: float) -> np.ndarray:
     """w_j = w0 * wm ** round(s_j), rounded to multiples of 8; integers of shape (depth,) (equation 4)."""
     w = w0 * np.power(wm, width_exponents(depth, w0, wa, wm))
-    return (np.round(w / WIDTH_QUANTUM) * WIDTH_QUANTUM).astype(np.int64)
+    rounded: np.ndarray = np.round(w / WIDTH_QUANTUM) * WIDTH_QUANTUM
+    return rounded.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)

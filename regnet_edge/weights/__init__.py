@@ -1,0 +1,157 @@
+"""Checkpoints in and out: the project's own layout, PYCLS's, timm's, torchvision's and Hugging Face's.
+
+`read` tells which layout it found; `load` is the network alone. Colours are RGB in memory, and PYCLS's
+BGR in its files only.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from regnet_edge import codec
+from regnet_edge.config import AnyNetConfig
+from regnet_edge.errors import WeightsError
+from regnet_edge.weights import checkpoint, fit, layouts
+from regnet_edge.weights.checkpoint import Checkpoint
+from regnet_edge.weights.layouts import LAYOUTS, Layout
+from regnet_edge.weights.packages import entry_of, is_reference, locate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from regnet_edge.model import RegNet
+
+__all__ = [
+    "LAYOUTS",
+    "Loaded",
+    "entry_of",
+    "is_reference",
+    "load",
+    "locate",
+    "read",
+    "replace_head",
+    "save",
+    "write",
+]
+
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A network in eval mode, the layout its file had, and what else the file said.
+
+    section is the part of the file that was taken (ema_state), model the zoo's name where the shapes told
+    which net it is, both empty otherwise; metadata is the file's own text.
+    """
+
+    net: RegNet
+    layout: str
+    section: str = ""
+    model: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def save(net: RegNet, path: Path, metadata: Mapping[str, str] = _EMPTY) -> None:
+    """Write the net in the project's own layout, whole or not at all.
+
+    The file's metadata has the config, so that it can be read without naming one.
+    """
+    own = {"format": "pt", "layout": "regnet-edge", "config": codec.canonical(net.config)}
+    checkpoint.write(Path(path), _renamed(net, LAYOUTS["own"]), {**own, **metadata})
+
+
+def write(net: RegNet, path: Path, layout: str = "own") -> None:
+    """Write the net in any layout; the suffix decides between safetensors and PyTorch's format.
+
+    Layout hf with a path that has no suffix writes a folder which from_pretrained reads.
+    """
+    path, named = Path(path), layouts.find(layout)
+    if named.name == "own":
+        save(net, path)
+    elif named.name == "hf" and not path.suffix:
+        checkpoint.write_folder(path, _renamed(net, named), layouts.hf_config(net.config))
+    else:
+        section = "model_state" if named.name == "pycls" else ""
+        checkpoint.write(path, _renamed(net, named), {"format": "pt"}, section=section)
+
+
+def load(path: Path | str, config: AnyNetConfig | None = None, *, new_head: bool = False) -> RegNet:
+    """The network of a checkpoint in any layout, in eval mode; see `read`."""
+    return read(path, config, new_head=new_head).net
+
+
+def read(path: Path | str, config: AnyNetConfig | None = None, *, new_head: bool = False) -> Loaded:
+    """The network of a checkpoint, and the layout it was found in.
+
+    path is a file, a Hugging Face folder, or timm:NAME, torchvision:NAME, hf:NAME. Without a config, the
+    file's own is taken, or the zoo's net whose shapes fit. new_head keeps the body and draws a fresh head
+    where the file has another number of classes. Raises WeightsError, with nothing executed, where the
+    file is damaged, hostile, or of another network.
+    """
+    found = checkpoint.read(locate(str(path)))
+    layout = layouts.detect(found.tensors)
+    model = ""
+    if config is None:
+        config, model = _recognized(found, layout)
+    state = fit.own_state(found, layout, config, new_head=new_head)
+    return Loaded(_filled(config, state), layout.name, found.section, model, found.metadata)
+
+
+def replace_head(net: RegNet, num_classes: int, *, seed: int = 0) -> RegNet:
+    """A copy of the net with a freshly drawn head for another number of classes."""
+    other = copy.deepcopy(net)
+    other.config = replace(net.config, num_classes=num_classes)
+    other.head = fit.fresh_head(other.config, seed).to(net.head.weight.device)
+    return other.train(net.training)
+
+
+def _recognized(found: Checkpoint, layout: Layout) -> tuple[AnyNetConfig, str]:
+    """The config that the file names, or that its shapes show, with the zoo's name."""
+    entry = fit.identify(found.tensors, layout)
+    if entry is not None:
+        return entry.config, entry.name
+    if "config" in found.metadata:
+        return _own_config(found), ""
+    beside = checkpoint.read_config_beside(found.path)
+    if layout.name == "hf" and beside is not None:
+        return layouts.from_hf_config(beside), ""
+    raise WeightsError(
+        f"{found.path} ({layout.name} layout) is no net of the zoo; name its config with --model"
+    )
+
+
+def _own_config(found: Checkpoint) -> AnyNetConfig:
+    try:
+        return codec.from_json(json.loads(found.metadata["config"]), AnyNetConfig)
+    except ValueError as error:
+        raise WeightsError(
+            f"the config inside {found.path} is of no network ({error}); name it with --model"
+        ) from error
+
+
+def _renamed(net: RegNet, layout: Layout) -> dict[str, Tensor]:
+    state = {k: v.detach().cpu() for k, v in net.state_dict().items()}
+    names = layout.names(net.config)
+    if names.keys() != state.keys():
+        raise WeightsError("the network's batch norms are folded or changed; save it before that")
+    if layout.bgr and net.config.in_channels == 3:
+        state[fit.STEM] = state[fit.STEM].flip(1)
+    return {names[k]: v.contiguous() for k, v in state.items()}
+
+
+def _filled(config: AnyNetConfig, state: Mapping[str, Tensor]) -> RegNet:
+    import torch
+
+    from regnet_edge.model import RegNet
+
+    with torch.device("meta"):
+        net = RegNet(config)
+    net.load_state_dict(dict(state), assign=True)
+    return net.eval()

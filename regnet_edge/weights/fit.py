@@ -1,0 +1,155 @@
+"""Whether a checkpoint's tensors are a config's network, and one sentence when they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from regnet_edge import zoo
+from regnet_edge.config import AnyNetConfig
+from regnet_edge.errors import WeightsError
+from regnet_edge.weights import layouts
+from regnet_edge.weights.checkpoint import Checkpoint
+from regnet_edge.weights.layouts import Layout
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+STEM, HEAD_WEIGHT, HEAD_BIAS = "stem.conv.weight", "head.weight", "head.bias"
+_COUNTER = "num_batches_tracked"  # of batches seen in training; old files lack it, inference never reads it
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What keeps a checkpoint from being a config's network; all empty where it is.
+
+    missing and extra are the file's names, wrong has (the file's name, its shape, the network's shape).
+    """
+
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+    wrong: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.missing or self.extra or self.wrong)
+
+    def __str__(self) -> str:
+        """The first of each kind in words."""
+        said = []
+        if self.missing:
+            said.append(f"it lacks {_some(self.missing)}")
+        if self.extra:
+            said.append(f"it has {_some(self.extra)} besides")
+        if self.wrong:
+            name, theirs, ours = self.wrong[0]
+            more = f", and {len(self.wrong) - 1} more differ" if len(self.wrong) > 1 else ""
+            said.append(f"its {name} is {_by(theirs)} and the network's {_by(ours)}{more}")
+        return "; ".join(said)
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "a single number"
+
+
+def difference(tensors: Mapping[str, Tensor], layout: Layout, config: AnyNetConfig) -> Difference:
+    """How the tensors differ from what the config's network has in that layout."""
+    names, expected = layout.names(config), layouts.shapes(config)
+    needed = [theirs for own, theirs in names.items() if not own.endswith(_COUNTER)]
+    wrong = [
+        (theirs, tuple(tensors[theirs].shape), expected[own])
+        for own, theirs in names.items()
+        if theirs in tensors and tuple(tensors[theirs].shape) != expected[own]
+    ]
+    return Difference(
+        missing=tuple(name for name in needed if name not in tensors),
+        extra=tuple(sorted(tensors.keys() - set(names.values()))),
+        wrong=tuple(wrong),
+    )
+
+
+def classes(tensors: Mapping[str, Tensor], layout: Layout) -> int | None:
+    """Rows of the head's matrix, None without one."""
+    head = tensors.get(f"{layout.head}.weight")
+    return None if head is None or head.ndim != 2 else int(head.shape[0])
+
+
+def identify(tensors: Mapping[str, Tensor], layout: Layout) -> zoo.ZooEntry | None:
+    """The zoo's net whose tensors these are by name and shape, with the file's number of classes."""
+    found = classes(tensors, layout)
+    for entry in zoo.entries():
+        config = replace(entry.config, num_classes=found or entry.config.num_classes)
+        if not difference(tensors, layout, config):
+            return replace(entry, config=config)
+    return None
+
+
+def check(found: Checkpoint, layout: Layout, config: AnyNetConfig) -> None:
+    """Raise WeightsError, with a suggestion, unless the checkpoint is the config's network."""
+    differs = difference(found.tensors, layout, config)
+    if not differs:
+        return
+    have, where = classes(found.tensors, layout), f"{found.path} ({layout.name} layout)"
+    if have is not None and not difference(found.tensors, layout, replace(config, num_classes=have)):
+        raise WeightsError(
+            f"{where} has {have} classes and the network {config.num_classes}; ask for {have} classes, or "
+            "for a new head on purpose"
+        )
+    twin = identify(found.tensors, layout)
+    advice = (
+        f"its shapes are those of {twin.name}: name that model"
+        if twin
+        else "name the model it was saved from"
+    )
+    raise WeightsError(f"{where} is of another network, for {differs}; {advice}")
+
+
+def own_state(
+    found: Checkpoint, layout: Layout, config: AnyNetConfig, *, new_head: bool = False
+) -> dict[str, Tensor]:
+    """The tensors by the definition's names: float32, RGB, every shape as the config has it.
+
+    new_head draws a fresh head where the file has another number of classes. Raises WeightsError where
+    the file is of another network.
+    """
+    import torch
+
+    have = classes(found.tensors, layout)
+    redraw = new_head and have is not None and have != config.num_classes
+    check(found, layout, replace(config, num_classes=have) if redraw and have else config)
+    state = {own: _number(found, theirs, own) for own, theirs in layout.names(config).items()}
+    if redraw:
+        head = fresh_head(config)
+        state[HEAD_WEIGHT], state[HEAD_BIAS] = head.weight.detach(), head.bias.detach()
+    if layout.bgr and config.in_channels == 3:
+        state[STEM] = torch.flip(state[STEM], (1,))
+    return state
+
+
+def _number(found: Checkpoint, theirs: str, own: str) -> Tensor:
+    import torch
+
+    if own.endswith(_COUNTER):
+        return found.tensors.get(theirs, torch.tensor(0)).to(torch.int64)
+    tensor = found.tensors[theirs]
+    if not tensor.is_floating_point():
+        raise WeightsError(
+            f"{found.path} has {theirs} as {tensor.dtype}; save the net in float32, before quantizing"
+        )
+    return tensor.to(torch.float32).contiguous()
+
+
+def fresh_head(config: AnyNetConfig, seed: int = 0) -> torch.nn.Linear:
+    """A linear head as the paper draws it: N(0, 0.01), bias 0."""
+    import torch
+
+    head = torch.nn.Linear(config.stages[-1].width, config.num_classes)
+    torch.nn.init.normal_(head.weight, 0.0, 0.01, generator=torch.Generator().manual_seed(seed))
+    torch.nn.init.zeros_(head.bias)
+    return head

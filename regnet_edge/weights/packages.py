@@ -1,0 +1,151 @@
+"""Checkpoints that timm, torchvision and Hugging Face publish: `timm:NAME`, `torchvision:NAME`, `hf:NAME`.
+
+NAME is the package's own or any spelling of the zoo's. The package says which file it is and keeps it in
+its own cache; what is there already is taken without a network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from regnet_edge import zoo
+from regnet_edge.errors import ToolError, UnknownNameError, WeightsError
+
+_HF_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+def is_reference(text: str) -> bool:
+    """Whether text names a package's checkpoint, such as timm:regnety_004."""
+    return text.partition(":")[0] in _SOURCES and ":" in text
+
+
+def entry_of(text: str) -> zoo.ZooEntry | None:
+    """The zoo's net that a reference means, None for a net the zoo has not."""
+    with contextlib.suppress(UnknownNameError):
+        package, _, name = text.partition(":")
+        entry = zoo.find(name.split(".IMAGENET")[0])
+        wider = package == "torchvision" and not entry.torchvision and entry.twin
+        return zoo.find(entry.twin) if wider else entry  # torchvision has only its own widths
+    return None
+
+
+def locate(text: str) -> Path:
+    """The file that `timm:NAME`, `torchvision:NAME` or `hf:NAME` means; a plain path comes back as it is.
+
+    Raises UnknownNameError for a name the package has not, ToolError where the package is missing and
+    WeightsError where the file is not in its cache and cannot be fetched.
+    """
+    if not is_reference(text):
+        return Path(text)
+    package, _, name = text.partition(":")
+    return _SOURCES[package](name)
+
+
+def _package(name: str, reference: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ToolError(
+            f"{reference} needs the package {name}, which does not load here ({error}); install it, or give "
+            "--weights a file"
+        ) from error
+
+
+def _unreachable(reference: str, error: BaseException) -> WeightsError:
+    text = " ".join(str(error).split())[:160].split(". ")[0] or type(error).__name__
+    return WeightsError(
+        f"{reference} is not in the local cache and cannot be fetched ({text}); download the file elsewhere "
+        "and give --weights FILE"
+    )
+
+
+def _torchvision(name: str) -> Path:
+    reference = f"torchvision:{name}"
+    models = _package("torchvision.models", reference)
+    hub = _package("torch.hub", reference)
+    model, _, tag = name.partition(".IMAGENET")
+    entry = entry_of(reference)
+    model = entry.torchvision if entry else model
+    known = [m for m in models.list_models() if m.startswith("regnet_")]
+    if model not in known:
+        raise UnknownNameError("torchvision model", name, known)
+    published = models.get_model_weights(model)
+    tags = {w.name: w for w in published}
+    if tag and f"IMAGENET{tag}" not in tags:
+        raise UnknownNameError(f"weights of {model}", f"IMAGENET{tag}", tags)
+    url = (tags[f"IMAGENET{tag}"] if tag else published.DEFAULT).url
+    return _from_url(reference, hub, url)
+
+
+def _from_url(reference: str, hub: ModuleType, url: str) -> Path:
+    file = Path(hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if file.is_file():
+        return file
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        hub.download_url_to_file(url, str(file), hash_prefix=file.stem.rsplit("-", 1)[-1], progress=False)
+    except (OSError, RuntimeError) as error:  # URLError is an OSError, a wrong hash a RuntimeError
+        raise _unreachable(reference, error) from error
+    return file
+
+
+def _timm(name: str) -> Path:
+    reference = f"timm:{name}"
+    timm = _package("timm", reference)
+    bare = name.removeprefix("timm/")
+    entry = entry_of(reference)
+    tag = bare.split(".", 1)[1] if bare.startswith("regnet") and _has_tag(bare) else ""
+    model = entry.timm if entry else bare.split(".", 1)[0]
+    known = timm.list_models("regnet*")
+    if model not in known:
+        raise UnknownNameError("timm model", name, known)
+    tags = [p.split(".", 1)[1] for p in timm.list_pretrained(f"{model}.*")]
+    if tag and tag not in tags:
+        raise UnknownNameError(f"weights of {model}", tag, tags)
+    found = timm.get_pretrained_cfg(f"{model}.{tag}" if tag else model)
+    if not found.hf_hub_id:
+        raise WeightsError(f"timm publishes no weights of {name}; give --weights FILE")
+    return _from_hub(reference, found.hf_hub_id)
+
+
+def _has_tag(name: str) -> bool:
+    """timm's tag is a word after the dot; 1.6gf is a size."""
+    return name.rpartition(".")[2][:1].isalpha() and "." in name
+
+
+def _hugging_face(name: str) -> Path:
+    entry = entry_of(f"hf:{name}") if "/" not in name else None
+    repository = entry.hf if entry and entry.hf else name
+    if Path(repository).is_dir():
+        return Path(repository)
+    return _from_hub(f"hf:{name}", repository)
+
+
+def _from_hub(reference: str, repository: str) -> Path:
+    hub = _package("huggingface_hub", reference)
+    error: BaseException | None = None
+    for offline in (True, False):
+        for name in _HF_FILES:
+            try:
+                return Path(_fetch(hub.hf_hub_download, repository, name, offline))
+            except (OSError, ValueError, hub.errors.EntryNotFoundError) as caught:
+                error = caught
+    raise _unreachable(reference, error or FileNotFoundError(repository))
+
+
+def _fetch(download: Callable[..., Any], repository: str, name: str, offline: bool) -> str:
+    with contextlib.suppress(OSError, ValueError):
+        download(repository, "config.json", local_files_only=offline)  # describes nets that the zoo has not
+    return str(download(repository, name, local_files_only=offline))
+
+
+_SOURCES: dict[str, Callable[[str], Path]] = {
+    "timm": _timm,
+    "torchvision": _torchvision,
+    "hf": _hugging_face,
+}
