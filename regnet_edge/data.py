@@ -1,0 +1,321 @@
+"""Images with labels, where they come from, and the one way they become a network's input.
+
+Readers give `Images`, uint8 as they lie on disk; `fit` resizes and crops, `normalize` scales, and
+`preprocess` is both, exactly as a Preprocessing says. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from regnet_edge.artifact import Color, Interpolation, Preprocessing
+from regnet_edge.errors import DataError
+
+Pixels = npt.NDArray[np.uint8]
+Split = Literal["train", "test"]
+
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+)
+FASHION_MNIST_DIR = Path("/usr/share/datasets/fashion-mnist")
+FASHION_MNIST_CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+FASHION_MNIST = Preprocessing("GRAY", (0.2860,), (0.3530,), 28)  # mean and std of the training images
+
+_IDX_UINT8 = 0x08  # third byte of an IDX file: the type of its elements
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Images:
+    """Images as they lie on disk, gray or RGB, with their labels.
+
+    pixels: uint8 (n, h, w) or (n, h, w, 3), or a tuple of n arrays (h, w) or (h, w, 3) where sizes
+    differ; labels: int64 (n,) or None; class_names: one a label value, or empty. Raises DataError on
+    anything else.
+    """
+
+    pixels: Pixels | tuple[Pixels, ...]
+    labels: npt.NDArray[np.int64] | None = None
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.pixels) == 0:
+            raise DataError("there are no images; give at least one")
+        for shape, dtype in self._kinds():
+            if dtype != np.uint8 or len(shape) not in (2, 3) or shape[2:] not in ((), (3,)) or 0 in shape:
+                raise DataError(f"an image is uint8 (h, w) or (h, w, 3), not {dtype} of shape {shape}")
+        if self.labels is not None:
+            self._check_labels(self.labels)
+
+    def _kinds(self) -> Iterator[tuple[tuple[int, ...], np.dtype[np.uint8]]]:
+        if isinstance(self.pixels, np.ndarray):
+            yield self.pixels.shape[1:], self.pixels.dtype
+        else:
+            yield from ((p.shape, p.dtype) for p in self.pixels)
+
+    def _check_labels(self, labels: npt.NDArray[np.int64]) -> None:
+        if labels.dtype != np.int64 or labels.shape != (len(self),):
+            raise DataError(
+                f"labels are int64 of shape ({len(self)},), not {labels.dtype} of shape {labels.shape}"
+            )
+        if labels.min() < 0 or (self.class_names and labels.max() >= len(self.class_names)):
+            raise DataError(
+                f"labels lie between {labels.min()} and {labels.max()}, "
+                f"but there are {len(self.class_names)} class names; give one name a class"
+            )
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def take(self, index: npt.NDArray[np.int64]) -> Images:
+        """The images at these positions, in this order."""
+        if isinstance(self.pixels, np.ndarray):
+            pixels: Pixels | tuple[Pixels, ...] = self.pixels[index]
+        else:
+            pixels = tuple(self.pixels[i] for i in index)
+        return Images(pixels, None if self.labels is None else self.labels[index], self.class_names)
+
+
+# Readers
+
+
+def read_folder(folder: Path) -> Images:
+    """The images of a folder: class sub-folders, sorted by name, give the labels; a flat one has none.
+
+    Gray images stay gray where all are; else all become RGB. Raises DataError where the folder is
+    missing or empty, or an image cannot be read.
+    """
+    if not folder.is_dir():
+        raise DataError(f"no folder at {folder}; give one with images, or with one sub-folder a class")
+    classes = [folder / name for name in class_folders(folder)]
+    groups = [_image_files(c) for c in classes] or [_image_files(folder)]
+    for group, where in zip(groups, classes or [folder], strict=True):
+        if not group:
+            raise DataError(f"no images in {where}; put some there ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    pixels = _stacked([_read_image(file) for group in groups for file in group])
+    if not classes:
+        return Images(pixels)
+    labels = np.repeat(np.arange(len(groups), dtype=np.int64), [len(g) for g in groups])
+    return Images(pixels, labels, tuple(c.name for c in classes))
+
+
+def class_folders(folder: Path) -> tuple[str, ...]:
+    """Names of the sub-folders, which are the classes, in order; empty for a flat or missing folder."""
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
+
+
+def _image_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+
+
+def _read_image(file: Path) -> Pixels:
+    try:
+        with Image.open(file) as image:
+            upright = ImageOps.exif_transpose(image)
+            return np.asarray(upright if upright.mode == "L" else upright.convert("RGB"))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
+        raise DataError(f"cannot read the image {file} ({error}); remove or replace it") from error
+
+
+def _stacked(images: Sequence[Pixels]) -> Pixels | tuple[Pixels, ...]:
+    if len({image.ndim for image in images}) > 1:
+        images = [np.repeat(i[..., None], 3, axis=2) if i.ndim == 2 else i for i in images]
+    if len({image.shape for image in images}) > 1:
+        return tuple(images)
+    return np.stack(images)
+
+
+def fashion_mnist(split: Split, folder: Path = FASHION_MNIST_DIR) -> Images:
+    """Fashion-MNIST: 60,000 training or 10,000 test images, uint8 (n, 28, 28), in 10 classes.
+
+    Raises DataError where the folder is not there or not that data.
+    """
+    if not folder.is_dir():
+        raise DataError(
+            f"no Fashion-MNIST at {folder}; install the Debian package dataset-fashion-mnist, or give the "
+            "folder with its IDX files"
+        )
+    return read_idx(folder, split, FASHION_MNIST_CLASSES)
+
+
+def read_idx(folder: Path, split: Split, class_names: tuple[str, ...] = ()) -> Images:
+    """The images of MNIST's IDX files, plain or .gz: train-* or t10k-*, pixels uint8 (n, h, w)."""
+    stem = "train" if split == "train" else "t10k"
+    pixels = _read_idx_file(folder, f"{stem}-images-idx3-ubyte", dims=3)
+    labels = _read_idx_file(folder, f"{stem}-labels-idx1-ubyte", dims=1)
+    if len(pixels) != len(labels):
+        raise DataError(f"{folder} has {len(pixels)} images but {len(labels)} labels; fetch the files again")
+    return Images(pixels, labels.astype(np.int64), class_names)
+
+
+def _read_idx_file(folder: Path, name: str, dims: int) -> Pixels:
+    plain, packed = folder / name, folder / f"{name}.gz"
+    file = plain if plain.exists() else packed
+    try:
+        content = gzip.decompress(file.read_bytes()) if file is packed else file.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"no {name} or {name}.gz in {folder}; give the folder with the IDX files") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read {file} ({error}); fetch it again") from error
+    header = 4 + 4 * dims
+    shape = tuple(int(n) for n in np.frombuffer(content[4:header].ljust(4 * dims, b"\0"), ">u4"))
+    kind = bytes((0, 0, _IDX_UINT8, dims))
+    if content[:4] != kind or len(content) - header != math.prod(shape):
+        raise DataError(f"{file} is not an IDX file of bytes in {dims} dimensions, or is cut; fetch it again")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def read_npz(file: Path) -> Images:
+    """What `write_npz` wrote: arrays images, labels and class_names; nothing in the file is executed."""
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            names = tuple(str(n) for n in arrays["class_names"]) if "class_names" in arrays else ()
+            labels = arrays["labels"].astype(np.int64) if "labels" in arrays else None
+            return Images(arrays["images"], labels, names)
+    except FileNotFoundError:
+        raise DataError(f"no file {file}; give an .npz with an array images") from None
+    except (OSError, KeyError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"{file} is not an .npz with uint8 images and integer labels ({error}); make it with write_npz"
+        ) from error
+
+
+def write_npz(images: Images, file: Path) -> None:
+    """Write images of one size, compressed, the same bytes for the same images."""
+    if not isinstance(images.pixels, np.ndarray):
+        raise DataError("an .npz takes images of one size; crop them first")
+    arrays = {"images": images.pixels, "class_names": np.array(images.class_names, dtype=np.str_)}
+    if images.labels is not None:
+        arrays["labels"] = images.labels.astype(np.uint8 if images.labels.max() < 256 else np.int64)
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w") as stream:
+                np.lib.format.write_array(stream, array, allow_pickle=False)
+
+
+# Drawing
+
+
+def sample(images: Images, n: int, seed: int) -> Images:
+    """n of the images without repetition, classes as even as they can be, the same for the same seed."""
+    if not 1 <= n <= len(images):
+        raise DataError(f"{n} images were asked of {len(images)}; ask for 1 to {len(images)}")
+    return images.take(draw(images, n, seed))
+
+
+def split(images: Images, fraction: float, seed: int) -> tuple[Images, Images]:
+    """(the rest, a held-out fraction), class by class as even as they can be, the same for the same seed."""
+    n = round(fraction * len(images))
+    if not 1 <= n < len(images):
+        raise DataError(f"a holdout of {fraction:g} leaves nothing on one side of {len(images)} images")
+    held = draw(images, n, seed)
+    rest = np.setdiff1d(np.arange(len(images)), held)
+    return images.take(rest), images.take(np.sort(held))
+
+
+def draw(images: Images, n: int, seed: int) -> npt.NDArray[np.int64]:
+    """Positions of n images: a seeded shuffle, taken in turn from each class."""
+    order = np.random.default_rng(seed).permutation(len(images))
+    if images.labels is None:
+        return order[:n]
+    labels = images.labels[order]
+    turn = np.empty(len(order), dtype=np.int64)  # how many of its class come before each
+    for label in np.unique(labels):
+        mine = labels == label
+        turn[mine] = np.arange(np.count_nonzero(mine))
+    return order[np.argsort(turn, kind="stable")[:n]]
+
+
+# Preprocessing
+
+
+def preprocess(images: Images, how: Preprocessing) -> npt.NDArray[np.float32]:
+    """The network's input, float32 (n, channels, resolution, resolution).
+
+    Everything is in memory at once: preprocess large sets in pieces (`Images.take`).
+    """
+    return normalize(fit(images, how), how)
+
+
+def fit(images: Images, how: Preprocessing) -> Pixels:
+    """Resized, cropped and in the right colors, uint8 (n, resolution, resolution, channels).
+
+    The short side becomes round(resolution / crop_fraction), then the centre is cut out; an image
+    that has this size already is not resampled.
+    """
+    side, pixels = how.resolution, images.pixels
+    if isinstance(pixels, np.ndarray) and pixels.shape[1:3] == (side, side) and _short_side(how) == side:
+        return recolor(pixels, how.color)
+    return np.concatenate([recolor(_fit_one(p, how)[None], how.color) for p in pixels])
+
+
+def _short_side(how: Preprocessing) -> int:
+    return round(how.resolution / how.crop_fraction)
+
+
+def _fit_one(pixels: Pixels, how: Preprocessing) -> Pixels:
+    resized = _resize(pixels, _short_side(how), how.interpolation)
+    h, w = resized.shape[:2]
+    top, left = round((h - how.resolution) / 2), round((w - how.resolution) / 2)
+    return resized[top : top + how.resolution, left : left + how.resolution]
+
+
+def _resize(pixels: Pixels, short: int, interpolation: Interpolation) -> Pixels:
+    h, w = pixels.shape[:2]
+    if min(h, w) == short:
+        return pixels
+    size = (short, short * h // w) if w <= h else (short * w // h, short)  # (width, height)
+    return np.asarray(Image.fromarray(pixels).resize(size, _RESAMPLING[interpolation]))
+
+
+def recolor(pixels: Pixels, color: Color) -> Pixels:
+    """Gray (n, h, w) or RGB (n, h, w, 3) to uint8 (n, h, w, channels) in `color` order."""
+    if color == "GRAY":
+        return (pixels if pixels.ndim == 3 else _luma(pixels))[..., None]
+    if pixels.ndim == 3:
+        return np.repeat(pixels[..., None], 3, axis=3)
+    return pixels if color == "RGB" else np.ascontiguousarray(pixels[..., ::-1])
+
+
+def _luma(rgb: Pixels) -> Pixels:
+    weights = np.array([19595, 38470, 7471], dtype=np.uint32)  # ITU-R 601 in 1/65536, as PIL rounds it
+    return ((rgb.astype(np.uint32) @ weights + 0x8000) >> 16).astype(np.uint8)
+
+
+def normalize(pixels: Pixels, how: Preprocessing) -> npt.NDArray[np.float32]:
+    """(x / 255 - mean) / std in float32: uint8 (n, h, w, channels) to (n, channels, h, w)."""
+    x: npt.NDArray[np.float32] = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32)
+    x /= np.float32(255)
+    x -= np.array(how.mean, np.float32)[:, None, None]
+    x /= np.array(how.std, np.float32)[:, None, None]
+    return x
