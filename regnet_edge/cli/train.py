@@ -1,0 +1,150 @@
+"""`regnet-edge train`: options to a TrainPlan, one call, and what came out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from regnet_edge.train_plan import Progress, TrainPlan, TrainResult
+
+NETWORK = ("config", "data", "resolution")
+AUGMENTATION = ("crop_padding", "flip", "erase")
+
+
+def plan_option(flag: str, default: object, kind: Any, text: str) -> Callable[[Any], Any]:
+    """An option that leaves the plan as it is unless it is given; `default` is for the help alone."""
+    return click.option(flag, type=kind, default=None, help=f"{text}  [default: {default}]")
+
+
+@click.command("train")
+@click.option("--config", "--regnet", "config", metavar="NET", help="Zoo name, JSON file, or d=9,w0=32,...")
+@click.option("--data", metavar="SOURCE", help="fashion-mnist, or a folder of class folders.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run."
+)
+@click.option("--resume", is_flag=True, help="Go on after the last finished epoch of --out.")
+@click.option("--resolution", type=click.IntRange(1), help="Input side in pixels.  [default: 28, folder 32]")
+@plan_option("--name", "model", str, "Name of the trained model.")
+@plan_option("--epochs", 10, click.IntRange(1), "Passes over the training images.")
+@plan_option("--batch-size", 128, click.IntRange(1), "Images a step.")
+@plan_option("--lr", 0.1, float, "Peak learning rate; the paper takes 0.1 per 128 images.")
+@plan_option("--warmup-epochs", 1.0, float, "Epochs of linear warm-up.")
+@plan_option("--weight-decay", 5e-5, float, "L2 penalty.")
+@plan_option("--momentum", 0.9, float, "Nesterov momentum.")
+@plan_option("--label-smoothing", 0.0, float, "Share of each label given to all classes.")
+@plan_option("--crop-padding", 2, click.IntRange(0), "Pixels around the image before the random crop.")
+@plan_option("--flip/--no-flip", "flip", bool, "Mirror every second image.")
+@plan_option("--erase", 0, click.IntRange(0), "Side in pixels of a square that is blanked.")
+@plan_option("--ema", 0.0, float, "Decay of the averaged weights that are kept.")
+@plan_option("--precise-bn", 8192, click.IntRange(1), "Training images for the batch norm statistics.")
+@plan_option("--holdout", 0.0, float, "Share of the training images kept back and measured.")
+@plan_option("--evaluate-every", 1, click.IntRange(0), "Epochs between evaluations; 0 for the end only.")
+@plan_option("--seed", 0, click.IntRange(0), "Seed of everything random.")
+@plan_option("--threads", 1, click.IntRange(1), "CPU threads; the last bits depend on them.")
+@plan_option("--device", "cpu", click.Choice(["cpu", "cuda"]), "Where to train.")
+@plan_option("--precision", "fp32", click.Choice(["fp32", "bf16"]), "Arithmetic of convolutions.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.help_option("-h", "--help")
+@click.pass_context
+def command(ctx: click.Context, /, out: Path, resume: bool, as_json: bool, **options: Any) -> None:
+    """Train a network on Fashion-MNIST or an image folder, as the RegNet paper does.
+
+    Ends with OUT/model.safetensors, its description OUT/model.json, and its accuracy; the log of every
+    epoch is OUT/metrics.jsonl. A run that was stopped goes on with --resume and ends in the same
+    weights.
+
+    \b
+    regnet-edge train --config d=9,w0=32,wa=27,wm=2.5,g=16,se=0.25,stem_stride=1 \\
+        --data fashion-mnist --epochs 2 --out runs/first
+    regnet-edge train --resume --out runs/first
+    """
+    from regnet_edge.train import train
+
+    plan = _plan(out, resume, {k: v for k, v in options.items() if v is not None})
+    try:
+        with _bar(plan) as progress:
+            result = train(plan, out, resume=resume, progress=progress)
+    except KeyboardInterrupt:
+        click.echo(f"stopped; go on with: regnet-edge train --resume --out {out}", err=True)
+        ctx.exit(130)
+    _report(result, as_json)
+
+
+def _plan(out: Path, resume: bool, given: dict[str, Any]) -> TrainPlan:
+    from dataclasses import replace
+
+    from regnet_edge.train_plan import read_plan
+
+    plan = read_plan(out) if resume else None
+    if plan is None or given.keys() & set(NETWORK):
+        plan = _network(plan, given)
+    shift = replace(plan.augmentation, **{k: v for k, v in given.items() if k in AUGMENTATION})
+    rest = {k: v for k, v in given.items() if k not in (*AUGMENTATION, *NETWORK)}
+    return replace(plan, augmentation=shift, **rest)
+
+
+def _network(plan: TrainPlan | None, given: dict[str, Any]) -> TrainPlan:
+    """The plan for the network, images and resolution that were named."""
+    from dataclasses import replace
+
+    from regnet_edge import configs
+    from regnet_edge.errors import UsageError
+    from regnet_edge.train_plan import TrainPlan, adapt
+
+    if plan is None and not {"config", "data"} <= given.keys():
+        raise UsageError("training needs a network and images; pass --config and --data")
+    config = configs.parse(given["config"]) if "config" in given or plan is None else plan.config
+    source = given["data"] if "data" in given or plan is None else plan.data
+    config, how = adapt(config, source, given.get("resolution"))
+    _warn_if_small(config, how.resolution)
+    if plan is None:
+        return TrainPlan(config, source, how)
+    return replace(plan, config=config, data=source, preprocessing=how)
+
+
+def _warn_if_small(config: Any, resolution: int) -> None:
+    from regnet_edge.complexity import stages
+
+    small = [part.name for part in stages(config, resolution) if part.size < 2 and part.name != "head"]
+    if small:
+        click.echo(f"warning: {', '.join(small)} sees less than 2x2 pixels; raise --resolution", err=True)
+
+
+@contextlib.contextmanager
+def _bar(plan: TrainPlan) -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as bar:
+        task = bar.add_task("reading images", total=None)
+
+        def show(now: Any) -> None:
+            text = (
+                f"epoch {now.epoch + 1}/{now.epochs}  loss {now.loss:.3f}  {now.images_per_s:,.0f} images/s"
+            )
+            done = now.epoch * now.batches + now.batch
+            bar.update(task, description=text, completed=done, total=now.epochs * now.batches)
+
+        yield show
+
+
+def _report(result: TrainResult, as_json: bool) -> None:
+    from regnet_edge import codec
+
+    if as_json:
+        click.echo(codec.dumps(result), nl=False)
+        return
+    click.echo(
+        f"{result.accuracy:.2%} top-1 on {result.evaluated_images:,} {result.evaluated_on} images after "
+        f"{result.epochs} epochs on {result.train_images:,} in {result.seconds:,.0f} s"
+    )
+    for name, accuracy in result.class_accuracy.items():
+        click.echo(f"  {accuracy:7.2%}  {name}")
+    click.echo(f"{result.weights}  {result.weights.stat().st_size / 1e6:.2f} MB")
+    click.echo(f"next: regnet-edge convert --weights {result.weights} --target tflite")
