@@ -14,11 +14,13 @@ from regnet_edge.files import sha256_of
 from . import INPUT_NAME, OUTPUT_NAME, Source, in_batches, sidecar_metadata, versions
 from .executorch_file import read_contents, read_header
 from .executorch_lower import lower
+from .executorch_quantize import quantized
 from .executorch_quiet import quiet
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch.export import ExportedProgram
 
 NAMESPACE = "regnet_edge."
 
@@ -30,15 +32,14 @@ class ExecuTorch:
     name: str = "executorch"
     suffix: str = ".pte"
     aliases: tuple[str, ...] = ("et", "xnnpack")
-    precisions: frozenset[Precision] = frozenset({"fp32"})
-    packages: tuple[str, ...] = ("executorch",)
+    precisions: frozenset[Precision] = frozenset({"fp32", "int8"})
+    packages: tuple[str, ...] = ("executorch", "torchao")
     takes_program: bool = True
 
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; what the sidecar says is inside as constant methods."""
-        assert source.program is not None  # noqa: S101  # takes_program is True
         with quiet():
-            program = lower(source.program, constants(request))
+            program = lower(_program(request, source), constants(request))
             with out.open("wb") as stream:
                 program.write_to_file(stream)
             return read_contents(out).structure()
@@ -59,6 +60,15 @@ class ExecuTorch:
 
 
 CONVERTER = ExecuTorch()
+
+
+def _program(request: ExportRequest, source: Source) -> ExportedProgram:
+    assert source.program is not None  # noqa: S101  # takes_program is True
+    if request.precision == "fp32":
+        return source.program
+    assert request.calibration is not None  # noqa: S101  # its constructor refuses int8 without
+    assert source.calibration is not None  # noqa: S101  # and who calls brings the images
+    return quantized(source.program, source.example, request.calibration, source.calibration)
 
 
 def constants(request: ExportRequest) -> dict[str, str]:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from regnet_edge.converters import Source, executorch, executorch_lower
+from regnet_edge.converters import Source, executorch, executorch_lower, executorch_quantize
 
-from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, WeightsRef
+from regnet_edge.artifact import Artifact, Calibration, ExportRequest, ModelSpec, WeightsRef
 from regnet_edge.complexity import layers
 from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.errors import ArtifactError
@@ -15,6 +15,7 @@ from regnet_edge.model import build_latency_subject, fold_batch_norm
 
 RESOLUTION = 32
 CONFIG = AnyNetConfig((Stage(1, 16, 8), Stage(2, 32, 8)), stem_width=8, se_ratio=0.25, num_classes=10)
+SMALL = AnyNetConfig((Stage(1, 16, 8),), stem_width=8, se_ratio=0.25, num_classes=3)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -32,7 +33,7 @@ def request_for(config: AnyNetConfig, **options) -> ExportRequest:
 def source_for(config: AnyNetConfig, batch: int = 1) -> Source:
     module = fold_batch_norm(build_latency_subject(config))
     example = torch.zeros(batch, config.in_channels, RESOLUTION, RESOLUTION)
-    return Source(module, example, torch.export.export(module, (example,)))
+    return Source(module, example, torch.export.export(module, (example,)), images(20))
 
 
 def images(n: int) -> np.ndarray:
@@ -117,7 +118,7 @@ def test_a_changed_file_is_refused_before_the_runtime_sees_it(made, tmp_path):
 @pytest.mark.parametrize(
     "config",
     [
-        CONFIG,
+        SMALL,
         AnyNetConfig((Stage(1, 16, 1, 0.5),), stem_width=8, num_classes=3, in_channels=1, activation="silu"),
     ],
     ids=["Y net with ReLU", "depthwise inverted bottleneck with SiLU on grey images"],
@@ -144,3 +145,57 @@ def test_an_operator_that_no_regnet_has_takes_the_stock_pipeline():
 def test_another_version_of_executorch_takes_the_stock_pipeline(monkeypatch):
     monkeypatch.setattr(executorch_lower, "TESTED", "0.0.")
     assert executorch_lower.edge_program(source_for(CONFIG).program) is None
+
+
+def test_an_int8_file_is_near_the_definition_and_keeps_its_convolutions(tmp_path):
+    calibration = Calibration("test", "cd" * 32, 20, 0)
+    artifact, source = make(tmp_path, precision="int8", calibration=calibration)
+    with torch.no_grad():
+        expected = source.module(torch.from_numpy(images(5))).numpy()
+    error = executorch.CONVERTER.run(artifact, images(5)) - expected
+    assert 10 * np.log10(np.sum(expected**2) / np.sum(error**2)) > 25
+    convs = [layer for layer in layers(CONFIG, RESOLUTION) if layer.kind == "conv"]
+    assert artifact.structure.convs == len(convs)
+    assert artifact.structure.grouped_convs == sum(layer.groups > 1 for layer in convs)
+    assert artifact.structure.partitions == 1
+
+
+def native_int8(source: Source, calibration: np.ndarray):
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
+    with torch.no_grad():
+        prepared = prepare_pt2e(source.program.module(check_guards=False), quantizer)
+        prepared(torch.from_numpy(calibration))
+        return torch.export.export(convert_pt2e(prepared), (source.example,))
+
+
+def test_int8_is_that_of_the_native_recipe_byte_for_byte():
+    source, calibration = source_for(SMALL), images(executorch_quantize.BATCH)
+    before = str(source.program)
+    weights = {name: tensor.clone() for name, tensor in source.program.state_dict.items()}
+    ours = executorch_quantize.quantized(
+        source.program, source.example, Calibration("test", "", 8, 0, "mse"), calibration
+    )
+    native = native_int8(source, calibration)
+    assert executorch_lower.lower(ours, {}).buffer == executorch_lower.lower_stock(native, {}).buffer
+    assert str(source.program) == before
+    assert all(torch.equal(weights[name], tensor) for name, tensor in source.program.state_dict.items())
+
+
+def test_the_observers_differ_only_in_the_range_they_keep():
+    values = torch.cat([torch.linspace(0, 1, 100_000), torch.tensor([50.0])])
+    kept = {}
+    for method in ("minmax", "percentile", "mse"):
+        observer = executorch_quantize.observer_for(method)(
+            dtype=torch.int8, quant_min=-128, quant_max=127, qscheme=torch.per_tensor_affine, eps=2**-12
+        )
+        observer(values)
+        kept[method] = 255 * float(observer.calculate_qparams()[0])
+    assert kept["minmax"] == pytest.approx(50, rel=1e-3)
+    assert kept["percentile"] < 1.1
+    assert kept["mse"] <= kept["minmax"]
