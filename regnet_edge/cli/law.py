@@ -1,0 +1,103 @@
+"""`regnet-edge law`: results to laws, as tables, JSON and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from regnet_edge.benchmarks.law import Study
+
+
+@click.command("law")
+@click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--device", default="", help="Only devices whose label holds this text.")
+@click.option("--runtime", default="", help="Only runtimes whose name holds this text.")
+@click.option("--precision", default="", help="Only this precision.")
+@click.option("--threads", type=click.IntRange(1), help="Only measurements with so many threads.")
+@click.option(
+    "--plot", type=click.Path(file_okay=False, path_type=Path), help="Folder for the pictures (SVG)."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the bootstrap.")
+@click.option("--json", "as_json", is_flag=True, help="Print the laws as JSON.")
+@click.help_option("-h", "--help")
+def command(
+    results: Path,
+    device: str,
+    runtime: str,
+    precision: str,
+    threads: int | None,
+    plot: Path | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Fit latency laws to RESULTS and say which one predicts best, and how well.
+
+    Flops alone, activations alone and the paper's five terms stand beside the form that predicts best.
+    Networks that the ladder's plan beside RESULTS sets aside are never fitted; errors on them are shown.
+
+    \b
+    regnet-edge law ladder/results.jsonl --precision int8
+    regnet-edge law ladder/results.jsonl --plot pictures
+    """
+    import numpy as np
+
+    from regnet_edge.benchmarks.ladder import held_out_beside
+    from regnet_edge.benchmarks.law import Wanted, select, study
+    from regnet_edge.benchmarks.measurement import read_lines
+
+    found = select(read_lines(results), Wanted(device, runtime, precision, threads))
+    rng, aside = np.random.default_rng(seed), held_out_beside(results)
+    studies = [study(condition, points, rng, aside) for condition, points in found.items()]
+    _print_json(studies) if as_json else _print(studies)
+    if plot is not None:
+        from regnet_edge.benchmarks.pictures import write
+
+        for path in (p for s in studies for p in write(s, plot)):
+            click.echo(f"wrote {path}", err=True)
+
+
+def _print(studies: Sequence[Study]) -> None:
+    from regnet_edge.benchmarks.report import law_section
+
+    for found in studies:
+        section = law_section(found, with_pictures=False)
+        click.echo(f"\n{found.condition}")
+        click.echo(f"{section.fitted} networks fitted, {section.held_out} set aside\n")
+        _print_forms(section.lines)
+        tile = f" (padded to tiles of {section.tile})" if section.tile != "1x1" else ""
+        click.echo(f"\nThe {found.best.form.name} form charges{tile}:")
+        for p in section.prices:
+            click.echo(f"  {p.term:<18} {p.ms:9.4g} ms a {p.unit:<16} [{p.low_ms:.4g}, {p.high_ms:.4g}]")
+        click.echo(f"\n{section.conclusion[0].upper()}{section.conclusion[1:]}.")
+
+
+def _print_forms(lines: Sequence[Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("form", no_wrap=True)
+    for name in ("R2", "Pearson", "Spearman", "left out", "p90", "set aside", "p90"):
+        table.add_column(name, justify="right")
+    for line in lines:
+        errors = [f"{e:.1f} %" for e in (*line.loo, *(line.held_out or ()))]
+        figures = [f"{v:.3f}" for v in (line.r2, line.pearson, line.spearman)]
+        table.add_row(line.name, *figures, *errors, style="bold" if line.best else "")
+    Console(soft_wrap=True).print(table)
+
+
+def _print_json(studies: Sequence[Study]) -> None:
+    import json
+
+    from regnet_edge import codec
+    from regnet_edge.benchmarks.report import law_section
+
+    laws = [
+        {"condition": codec.to_json(s.condition), **codec.to_json(law_section(s, with_pictures=False))}
+        for s in studies
+    ]
+    click.echo(json.dumps(laws, indent=2, ensure_ascii=False))
