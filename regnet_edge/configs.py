@@ -13,7 +13,7 @@ from typing import Any
 
 from regnet_edge import codec, zoo
 from regnet_edge.config import AnyNetConfig, RegNetConfig, Stage
-from regnet_edge.errors import ConfigError, ToolError
+from regnet_edge.errors import ConfigError
 
 _MAX_FILE_BYTES = 1 << 20
 _SUFFIXES = (".json", ".yaml", ".yml")
@@ -139,10 +139,8 @@ def _load(path: Path) -> Any:
 
 
 def _load_yaml(path: Path, text: str) -> Any:
-    try:
-        import yaml
-    except ImportError:
-        raise ToolError(f"{path} is YAML, which needs PyYAML: pip install pyyaml, or give JSON") from None
+    import yaml
+
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:

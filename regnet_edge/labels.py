@@ -1,7 +1,7 @@
 """The 1,000 ImageNet-1k class names in class order.
 
-The short English names (WordNet synsets' first lemmas) that torchvision ships as its models' categories;
-BSD-3-Clause, copyright the torchvision contributors.
+The short English names that torchvision ships as the categories of its models (BSD-3-Clause, copyright
+Soumith Chintala and the torchvision contributors).
 """
 
 from __future__ import annotations
