@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,8 +51,7 @@ def plan_option(flag: str, default: object, kind: Any, text: str) -> Callable[[A
 @plan_option("--precision", "fp32", click.Choice(["fp32", "bf16"]), "Arithmetic of convolutions.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.help_option("-h", "--help")
-@click.pass_context
-def command(ctx: click.Context, /, out: Path, resume: bool, as_json: bool, **options: Any) -> None:
+def command(out: Path, resume: bool, as_json: bool, **options: Any) -> None:
     """Train a network on Fashion-MNIST or an image folder, as the RegNet paper does.
 
     Ends with OUT/model.safetensors, its description OUT/model.json, and its accuracy; the log of every
@@ -71,7 +71,7 @@ def command(ctx: click.Context, /, out: Path, resume: bool, as_json: bool, **opt
             result = train(plan, out, resume=resume, progress=progress)
     except KeyboardInterrupt:
         click.echo(f"stopped; go on with: regnet-edge train --resume --out {out}", err=True)
-        ctx.exit(130)
+        sys.exit(130)
     _report(result, as_json)
 
 
