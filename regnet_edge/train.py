@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
+import io
 import json
 import math
 import time
@@ -57,6 +58,7 @@ __all__ = [
 CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
 WEIGHTS, MODEL, RESULT = "model.safetensors", "model.json", "result.json"
 EVALUATION_BATCH = 500
+_CHECKPOINT_KEYS = frozenset({"plan", "images", "epochs_done", "net", "average", "optimizer"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -294,7 +296,7 @@ def _read_checkpoint(file: Path) -> dict[str, Any]:
         raise RegNetEdgeError(
             f"{file} cannot be read ({type(error).__name__}); delete it to train from the start"
         ) from error
-    if not isinstance(state, dict) or not {"plan", "images", "epochs_done", "net"} <= state.keys():
+    if not isinstance(state, dict) or not _CHECKPOINT_KEYS <= state.keys():
         raise RegNetEdgeError(f"{file} is not a training checkpoint; delete it to train from the start")
     return state
 
@@ -335,11 +337,18 @@ def _epoch(
         precise_batch_norm(candidate, images, plan)
         measured = correct(candidate, evaluation, plan.preprocessing).float().mean().item()
     line = Metrics(epoch, plan.lr_at(epoch), loss, accuracy, measured, round(clock() - begun, 3))
-    with (out_dir / METRICS).open("a", encoding="utf-8") as log:
-        log.write(json.dumps(asdict(line)) + "\n")
     run.epochs_done += 1
+    _keep(run, line, images.fingerprint, out_dir)
+
+
+def _keep(run: _Run, line: Metrics, fingerprint: str, out_dir: Path) -> None:
+    """Append to the log, then replace the checkpoint: a resume drops a line that has no checkpoint."""
+    content = io.BytesIO()  # torch's own writer hides a full disk behind a RuntimeError
+    torch.save(run.state(fingerprint), content)
     with replacing(out_dir / CHECKPOINT) as scratch:
-        torch.save(run.state(images.fingerprint), scratch)
+        with (out_dir / METRICS).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(asdict(line)) + "\n")
+        scratch.write_bytes(content.getvalue())
 
 
 def _train_epoch(

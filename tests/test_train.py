@@ -197,6 +197,27 @@ class TestTraining:
         with pytest.raises(RegNetEdgeError, match="train with a lower --lr"):
             train.train(replace(plan, lr=1e30, epochs=30, warmup_epochs=0.0), tmp_path)
 
+    def test_a_folder_that_cannot_be_written_is_named(self, plan: TrainPlan, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(RegNetEdgeError, match=r"cannot write .*choose another folder"):
+            train.train(plan, tmp_path / "file/run")
+
+    def test_a_full_disk_leaves_the_last_checkpoint(
+        self, plan: TrainPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(self: Path, content: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+        with pytest.raises(KilledError):
+            train.train(plan, tmp_path, progress=killer(1, 1))
+        before = (tmp_path / "checkpoint.pt").read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "write_bytes", full)
+            with pytest.raises(RegNetEdgeError, match=r"No space left on device; .*free some space"):
+                train.train(plan, tmp_path, resume=True)
+        assert (tmp_path / "checkpoint.pt").read_bytes() == before
+        assert train.train(plan, tmp_path, resume=True).epochs == 3
+
     def test_a_train_and_a_val_folder_need_no_holdout(
         self, plan: TrainPlan, folder: Path, tmp_path: Path
     ) -> None:
