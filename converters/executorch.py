@@ -93,8 +93,14 @@ def open_program(path: Path) -> Any:
 def _forward(program: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
     import torch
 
-    with quiet():
-        outputs = program.load_method("forward").execute([torch.from_numpy(batch)])
+    with quiet() as said:
+        try:
+            outputs = program.load_method("forward").execute([torch.from_numpy(batch)])
+        except RuntimeError as error:
+            reason = said.last_line() or str(error)
+            raise ArtifactError(
+                f"ExecuTorch cannot run images of shape {batch.shape} ({reason}); convert the model for it"
+            ) from error
     logits: NDArray[np.float32] = outputs[0].numpy()
     return logits
 
@@ -103,4 +109,5 @@ def metadata(path: Path) -> Mapping[str, str]:
     """What the file says of itself, as any ExecuTorch runtime can read it: one method a fact."""
     program = open_program(path)
     names = sorted(name for name in program.method_names if name.startswith(NAMESPACE))
-    return {name: program.load_method(name).execute([])[0] for name in names}
+    with quiet():
+        return {name: program.load_method(name).execute([])[0] for name in names}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -113,6 +115,25 @@ def test_a_changed_file_is_refused_before_the_runtime_sees_it(made, tmp_path):
     path.write_bytes(data)
     with pytest.raises(ArtifactError, match="sha256 differs"):
         executorch.CONVERTER.run(replace(made[0], path=path), images(1))
+
+
+def test_images_of_another_size_are_refused(made):
+    with pytest.raises(ArtifactError, match="cannot run images of shape"):
+        executorch.CONVERTER.run(made[0], np.zeros((2, 3, 40, 40), np.float32))
+
+
+def test_nothing_is_said_on_the_terminal(made, capfd):
+    executorch.CONVERTER.run(made[0], images(2))
+    executorch.metadata(made[0].path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_importing_the_converter_loads_neither_torch_nor_executorch():
+    code = (
+        "import sys; from regnet_edge.converters.executorch import CONVERTER; "
+        "sys.exit(bool({'torch', 'executorch'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 @pytest.mark.parametrize(
