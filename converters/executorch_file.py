@@ -74,7 +74,7 @@ class Contents:
     kernels: tuple[str, ...]
 
     def structure(self) -> Structure:
-        """The counts that a sidecar carries; a depthwise convolution is a grouped one."""
+        """The counts that a sidecar carries."""
         nodes = [node for partition in self.partitions for node in partition]
         convs = [node for node in nodes if node.kind in _CONVOLUTIONS]
         return Structure(
