@@ -1,0 +1,171 @@
+"""Proof: what a file computes, in its own runtime, against the definition on real images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regnet_edge.artifact import Artifact, ModelSpec, Parity, Precision
+from regnet_edge.errors import DataError
+
+from . import target
+
+if TYPE_CHECKING:
+    from regnet_edge.data import Images
+
+Floats = NDArray[np.float32]
+
+DEFAULT_IMAGES = 256
+REFERENCE_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a precision must reach: SQNR above `sqnr_db`, and top-1 agreement at least `top1`."""
+
+    sqnr_db: float
+    top1: float
+
+
+GATES: dict[Precision, Gate] = {
+    "fp32": Gate(100.0, 1.0),
+    "fp16": Gate(50.0, 0.995),
+    "w8": Gate(20.0, 0.97),
+    "dynamic": Gate(20.0, 0.97),
+    "int8x16": Gate(25.0, 0.97),
+    "int8": Gate(25.0, 0.97),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The definition's logits (n, classes) on images (n, channels, r, r), with labels where known."""
+
+    images: Floats
+    logits: Floats
+    labels: NDArray[np.int64] | None
+
+
+def sqnr_db(reference: Floats, found: Floats) -> float:
+    """Signal to quantization noise in dB: 10 log10(sum r^2 / sum (r - f)^2), inf for equal arrays."""
+    r, f = reference.astype(np.float64), found.astype(np.float64)
+    noise = float(np.sum((r - f) ** 2))
+    if not np.isfinite(noise):
+        return float("-inf")
+    return float("inf") if noise == 0 else float(10 * np.log10(np.sum(r**2) / noise))
+
+
+def cosine(reference: Floats, found: Floats) -> float:
+    """Cosine of the angle between all logits of both, 1 for the same direction."""
+    r, f = reference.astype(np.float64).ravel(), found.astype(np.float64).ravel()
+    length = float(np.linalg.norm(r) * np.linalg.norm(f))
+    return float(r @ f / length) if length else float(np.array_equal(r, f))
+
+
+def agreement(reference: Floats, found: Floats) -> float:
+    """Fraction of images whose largest logit is the same class."""
+    return float(np.mean(reference.argmax(1) == found.argmax(1)))
+
+
+def softmax(logits: Floats) -> Floats:
+    """Probabilities (n, classes)."""
+    e = np.exp(logits - logits.max(1, keepdims=True))
+    return (e / e.sum(1, keepdims=True)).astype(np.float32)
+
+
+def reference_logits(model: ModelSpec, images: Floats, weights: str = "") -> Floats:
+    """What the definition computes: eager PyTorch, batch norm unfolded, fp32."""
+    import torch
+
+    from regnet_edge.resolve import load
+
+    net = load(model, weights)
+    with torch.no_grad():
+        pieces = torch.from_numpy(images).split(REFERENCE_BATCH)
+        return torch.cat([net(piece) for piece in pieces]).numpy()
+
+
+def reference(model: ModelSpec, images: Images, weights: str = "") -> Reference:
+    """The definition on these images."""
+    from regnet_edge.data import preprocess
+
+    pixels = preprocess(images, model.preprocessing)
+    return Reference(pixels, reference_logits(model, pixels, weights), images.labels)
+
+
+def compare(artifact: Artifact, expected: Reference) -> Parity:
+    """Run the file and measure how near it comes."""
+    converter = target(artifact.request.target)
+    found = converter.run(artifact, expected.images)
+    wanted = softmax(expected.logits) if artifact.request.classifier else expected.logits
+    labels = expected.labels
+    measured = Parity(
+        evaluator=converter.evaluator(),
+        images=len(wanted),
+        max_abs_error=float(np.max(np.abs(wanted - found))),
+        sqnr_db=sqnr_db(wanted, found),
+        cosine=cosine(wanted, found),
+        top1_agreement=agreement(wanted, found),
+        accuracy=None if labels is None else float(np.mean(found.argmax(1) == labels)),
+        reference_accuracy=None if labels is None else float(np.mean(wanted.argmax(1) == labels)),
+    )
+    return replace(measured, failures=failures(measured, artifact))
+
+
+def failures(measured: Parity, artifact: Artifact) -> tuple[str, ...]:
+    """A sentence for each gate that does not hold; top-1 counts for trained weights only."""
+    gate = GATES[artifact.request.precision]
+    found = []
+    if not measured.sqnr_db > gate.sqnr_db:
+        found.append(f"SQNR {measured.sqnr_db:.1f} dB is not above {gate.sqnr_db:g} dB")
+    if artifact.request.model.weights.trained and measured.top1_agreement < gate.top1:
+        found.append(f"top-1 agreement {measured.top1_agreement:.2%} is below {gate.top1:.1%}")
+    return tuple(found)
+
+
+def images_for(model: ModelSpec, folder: Path | None, count: int) -> Images:
+    """The first `count` images of a folder, or of the shipped test images.
+
+    Shipped labels are kept only for a model of the same classes: other nets see the pictures alone.
+    """
+    from regnet_edge import data, shipped
+
+    if count < 1:
+        raise DataError(f"verifying needs at least one image, not {count}; give --count a positive number")
+    if folder is not None:
+        return data.sample(data.read_folder(folder), count, seed=0)
+    images = shipped.test_images()
+    if model.labels != shipped.default_model().labels:
+        images = replace(images, labels=None)
+    return data.sample(images, count, seed=0)
+
+
+def verify(
+    paths: Sequence[Path],
+    *,
+    images: Path | None = None,
+    count: int = DEFAULT_IMAGES,
+    weights: str = "",
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Artifact]:
+    """Each file measured against the definition, its sidecar renewed with the result.
+
+    Raises ArtifactError for files that cannot be read; a gate that does not hold is in `parity.failures`.
+    """
+    artifacts = [Artifact.load(Path(path)) for path in paths]
+    expected: dict[ModelSpec, Reference] = {}
+    verified = []
+    for artifact in artifacts:
+        model = artifact.request.model
+        if model not in expected:
+            progress(f"definition of {model.name}")
+            expected[model] = reference(model, images_for(model, images, count), weights)
+        progress(artifact.path.name)
+        verified.append(replace(artifact, parity=compare(artifact, expected[model])))
+        verified[-1].save()
+    return verified

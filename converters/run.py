@@ -1,0 +1,147 @@
+"""Convert: one request a target in, one file a target out, or a sentence why not.
+
+The work happens in a process of its own (`worker`), so that this one stays light, shows progress, and a
+tool that crashes takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from regnet_edge import codec
+from regnet_edge.artifact import Artifact, ExportRequest, sidecar_of
+from regnet_edge.errors import ArtifactError, ConversionError, RegNetEdgeError
+
+from . import check_precision, target, versions
+from .worker import Event, Job, Task, read_events
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A request, and the file that answers it or the sentence that says why there is none."""
+
+    request: ExportRequest
+    artifact: Artifact | None
+    reused: bool = False
+    failure: str = ""
+
+
+Progress = Callable[[ExportRequest, str], None]
+
+
+def convert(
+    requests: Sequence[ExportRequest],
+    out: Path,
+    *,
+    force: bool = False,
+    progress: Progress = lambda request, state: None,
+) -> list[Outcome]:
+    """Make each file in folder `out`, in the order of the requests.
+
+    A file that answers the same request already is kept; one that does not is kept too and named in
+    the outcome, unless `force`. Raises UsageError for a precision that a target has not, and ToolError
+    where a target's tools are missing.
+    """
+    for request in requests:
+        check_precision(target(request.target), request.precision)
+        versions(target(request.target).packages)
+    outcomes = {i: _standing(r, out, force) for i, r in enumerate(requests)}
+    todo = [i for i, outcome in outcomes.items() if outcome is None]
+    if todo:
+        made = _make([requests[i] for i in todo], out, progress)
+        outcomes.update(zip(todo, made, strict=True))
+    return [outcome for outcome in outcomes.values() if outcome is not None]
+
+
+def path_for(request: ExportRequest, out: Path) -> Path:
+    """Where the file of a request goes."""
+    return out / (request.stem + target(request.target).suffix)
+
+
+def _standing(request: ExportRequest, out: Path, force: bool) -> Outcome | None:
+    path = path_for(request, out)
+    if force or not (path.exists() or sidecar_of(path).exists()):
+        return None
+    try:
+        found = Artifact.load(path)
+    except ArtifactError as error:
+        return Outcome(request, None, failure=f"{path} is in the way: {error}, or pass --force to replace it")
+    if found.request.key != request.key:
+        sentence = f"{path} was made from another request; pass --force to replace it, or choose another --out"
+        return Outcome(request, None, failure=sentence)
+    if dict(found.tool_versions) != versions(target(request.target).packages):
+        return None
+    return Outcome(request, found, reused=True)
+
+
+def _make(requests: Sequence[ExportRequest], out: Path, progress: Progress) -> list[Outcome]:
+    job = Job(tuple(Task(r, str(path_for(r, out))) for r in requests))
+    failures: dict[int, str] = {}
+    done: set[int] = set()
+    for event in _work(job):
+        progress(requests[event.task], event.kind)
+        if event.kind == "done":
+            done.add(event.task)
+        elif event.kind == "failed":
+            failures[event.task] = event.sentence
+    died = "the converting process ended without a word; is there enough memory?"
+    return [
+        Outcome(r, Artifact.load(path_for(r, out), check_hash=False))
+        if i in done
+        else Outcome(r, None, failure=failures.get(i, died))
+        for i, r in enumerate(requests)
+    ]
+
+
+def _work(job: Job) -> Iterator[Event]:
+    command = [sys.executable, "-m", "regnet_edge.converters.worker"]
+    with _ended(
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+    ) as worker:
+        if worker.stdin is None or worker.stdout is None:
+            raise ConversionError("the converting process has no pipes; run the command again")
+        with worker.stdin as stream:
+            json.dump(codec.to_json(job), stream)
+        yield from read_events(worker.stdout)
+
+
+@contextlib.contextmanager
+def _ended(worker: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """The worker, whose whole process group ends with this block."""
+    import os
+    import signal
+
+    try:
+        yield worker
+        worker.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(worker.pid, signal.SIGTERM)
+        worker.wait()
+
+
+def requests_for(request: ExportRequest, names: Sequence[str]) -> tuple[list[ExportRequest], list[str]]:
+    """The same request for each target, and a sentence for each target that has not its precision."""
+    from dataclasses import replace
+
+    able, refusals = [], []
+    for name in names:
+        try:
+            check_precision(target(name), request.precision)
+            able.append(replace(request, target=target(name).name))
+        except RegNetEdgeError as error:
+            refusals.append(str(error))
+    return able, refusals

@@ -1,0 +1,217 @@
+"""The process that converts: loads the network once, then one forked process a target.
+
+It reads a Job as JSON on standard input and writes one Event as a JSON line whenever something
+happened; everything the tools print goes nowhere. Forked processes share the loaded network and its
+export without a copy. Where forking is unsafe (macOS) the targets run one after the other.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from regnet_edge import codec
+from regnet_edge.artifact import Artifact, ExportRequest, Structure
+from regnet_edge.complexity import layers
+from regnet_edge.errors import ConversionError, RegNetEdgeError
+from regnet_edge.files import move, replacing
+
+from . import Converter, Source, target, versions
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+    from regnet_edge.model import RegNet
+
+LARGE_PARAMS = 60_000_000  # from here on two conversions at once would not fit a small machine
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One file to make."""
+
+    request: ExportRequest
+    out: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Files to make from one model."""
+
+    tasks: tuple[Task, ...]
+
+    def __post_init__(self) -> None:
+        if len({codec.canonical(t.request.model) for t in self.tasks}) != 1:
+            raise ConversionError("a conversion job is about one model; start one job a model")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What just happened to the task of that index: started, done, or failed with a sentence."""
+
+    task: int
+    kind: str
+    sentence: str = ""
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Writes events as JSON lines."""
+
+    stream: TextIO
+
+    def tell(self, event: Event) -> None:
+        """One line, at once."""
+        self.stream.write(json.dumps(codec.to_json(event)) + "\n")
+        self.stream.flush()
+
+
+@dataclass(slots=True)
+class Workshop:
+    """The loaded network, and what is made of it when it is first needed."""
+
+    job: Job
+    module: RegNet
+    _source: Source | None = field(default=None)
+
+    def source(self, converter: Converter) -> Source:
+        """The module alone, or with its export where the converter takes one."""
+        import torch
+
+        request = self.job.tasks[0].request
+        model = request.model
+        size = (request.batch, model.config.in_channels, model.resolution, model.resolution)
+        example = torch.zeros(size)
+        if not converter.takes_program:
+            return Source(self.module, example)
+        if self._source is None:
+            with torch.no_grad():
+                program = torch.export.export(self.module, (example,))
+            self._source = Source(self.module, example, program)
+        return self._source
+
+
+def make(task: Task, workshop: Workshop) -> Artifact:
+    """Convert, check, describe, and put file and sidecar in place together."""
+    converter, out = target(task.request.target), Path(task.out)
+    start = time.perf_counter()
+    with replacing(out) as scratch:
+        found = converter.convert(task.request, workshop.source(converter), scratch)
+        check_structure(task.request, found)
+        seconds = time.perf_counter() - start
+        made = Artifact.describe(scratch, task.request, found, versions(converter.packages), seconds)
+        made.save()
+        move(made.sidecar, out.with_name(out.name + ".json"))
+    return made
+
+
+def check_structure(request: ExportRequest, found: Structure) -> None:
+    """Raise ConversionError where grouped convolutions were split, or layers lost."""
+    expected = [x for x in layers(request.model.config, request.model.resolution) if x.kind == "conv"]
+    grouped = sum(x.groups > 1 for x in expected)
+    if found.convs != len(expected) or found.grouped_convs != grouped:
+        raise ConversionError(
+            f"the {request.target} file has {found.convs} convolutions ({found.grouped_convs} grouped), the "
+            f"definition {len(expected)} ({grouped}): its converter split or dropped some, so nothing was "
+            "written; check the tool versions with regnet-edge doctor"
+        )
+
+
+def attempt(index: int, workshop: Workshop, reporter: Reporter) -> None:
+    """Make one file and tell how it went."""
+    reporter.tell(Event(index, "started"))
+    try:
+        make(workshop.job.tasks[index], workshop)
+    except RegNetEdgeError as error:
+        reporter.tell(Event(index, "failed", str(error)))
+    except Exception as error:  # noqa: BLE001  # a converter may raise anything; the sentence names it
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+        sentence = f"{workshop.job.tasks[index].request.target} failed: {type(error).__name__}: {reason}"
+        reporter.tell(Event(index, "failed", sentence + "; see regnet-edge doctor"))
+    else:
+        reporter.tell(Event(index, "done"))
+
+
+def order(job: Job) -> list[int]:
+    """Those that need no export first, so that one core works while the other exports."""
+    return sorted(range(len(job.tasks)), key=lambda i: target(job.tasks[i].request.target).takes_program)
+
+
+def run(job: Job, workshop: Workshop, reporter: Reporter, slots: int) -> None:
+    """Every task of the job, `slots` at a time where this system can fork."""
+    if sys.platform == "darwin" or len(job.tasks) == 1:
+        for index in order(job):
+            attempt(index, workshop, reporter)
+        return
+    context = multiprocessing.get_context("fork")
+    running: dict[int, BaseProcess] = {}
+    for index in order(job):
+        workshop.source(target(job.tasks[index].request.target))
+        if len(running) >= slots:
+            _wait(running, reporter)
+        process = context.Process(target=attempt, args=(index, workshop, reporter))
+        process.start()
+        running[index] = process
+    while running:
+        _wait(running, reporter)
+
+
+def _wait(running: dict[int, BaseProcess], reporter: Reporter) -> None:
+    ready = multiprocessing.connection.wait([p.sentinel for p in running.values()])
+    for index, process in list(running.items()):
+        if process.sentinel in ready:
+            process.join()
+            del running[index]
+            if process.exitcode:
+                reporter.tell(Event(index, "failed", _died(process.exitcode)))
+
+
+def _died(exitcode: int) -> str:
+    if exitcode < 0:
+        return f"the converting process was killed by signal {-exitcode}; is there enough memory?"
+    return f"the converting process ended with exit code {exitcode}; run it again with one target"
+
+
+def slots_for(job: Job) -> int:
+    """How many conversions run at once: as many as cores, one for a network that fills the memory."""
+    large = job.tasks[0].request.model.complexity.params > LARGE_PARAMS
+    return 1 if large else max(1, len(os.sched_getaffinity(0)))
+
+
+def read_events(stream: TextIO) -> Iterator[Event]:
+    """The events of a worker's output."""
+    for line in stream:
+        yield codec.from_json(json.loads(line), Event)
+
+
+def main() -> None:
+    """Run the job on standard input."""
+    with os.fdopen(os.dup(1), "w") as events:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        job = codec.from_json(json.load(sys.stdin), Job)
+        reporter = Reporter(events)
+        try:
+            import torch
+
+            torch.set_num_threads(1)  # before any arithmetic: a thread pool does not survive the fork
+            from regnet_edge.model import fold_batch_norm
+            from regnet_edge.resolve import load
+
+            workshop = Workshop(job, fold_batch_norm(load(job.tasks[0].request.model)))
+        except RegNetEdgeError as error:
+            for index in range(len(job.tasks)):
+                reporter.tell(Event(index, "failed", str(error)))
+            return
+        run(job, workshop, reporter, slots_for(job))
+
+
+if __name__ == "__main__":
+    main()
