@@ -6,6 +6,7 @@ and measured before one is picked.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,12 @@ from regnet_edge.design_space.sampling import Regime, sample_regnets
 from regnet_edge.design_space.spaces import REGNET_X, REGNET_Y, RegNetSpace
 from regnet_edge.errors import MeasurementError, RegNetEdgeError, UsageError
 
-from .law import Interval, Law, Point, fit
+from .law import Interval, Law, Point, Study, fit
 from .measurement import Measurement
 from .terms import Array, Net
 
 SPACES = (REGNET_X, REGNET_Y)
-DRAWS = 600  # of each space in each of the two passes
-BYTES_PER_MB = 1e6
+DRAWS = 1000  # of each space in each of the two passes
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,6 @@ class Budget:
     latency_ms: float
     max_params: float = float("inf")
     max_bytes: float = float("inf")
-    resolution: int = 224
 
     def __post_init__(self) -> None:
         if min(self.latency_ms, self.max_params, self.max_bytes) <= 0:
@@ -81,6 +80,12 @@ class Adviser:
     law: Law
     size: Array
     resolution: int = 224
+
+    @classmethod
+    def of(cls, study: Study, resolution: int | None = None) -> Adviser:
+        """The study's best law; without a resolution, the one most networks were measured at."""
+        sizes = Counter(p.resolution for p in study.fitted)
+        return cls(study.best, size_law(study.fitted), resolution or sizes.most_common(1)[0][0])
 
     def judge(self, rules: Sequence[RegNetConfig]) -> list[Choice]:
         """What the law expects of each network."""

@@ -8,9 +8,10 @@ Nothing here touches a clock or a file; all times are in ms.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from regnet_edge.errors import MeasurementError, UsageError
 
 from .measurement import Measurement, usable
 from .terms import NO_TILE, Array, Net, Tile, matrix, term
+
+T = TypeVar("T")
 
 MIN_POINTS = 8
 RESAMPLES = 500
@@ -451,3 +454,14 @@ def select(
         have = "; ".join(map(str, points)) or "nothing valid"
         raise MeasurementError(f"no valid measurement is of that kind; the results hold {have}")
     return found
+
+
+def the_one(found: Mapping[Condition, T]) -> tuple[Condition, T]:
+    """The only condition and its value; raises UsageError where there are several."""
+    if len(found) > 1:
+        raise UsageError(
+            f"the results hold {len(found)} conditions ({'; '.join(map(str, found))}); say which with "
+            "--precision, --runtime, --threads or --device"
+        )
+    [(condition, value)] = found.items()
+    return condition, value

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 
 from regnet_edge.complexity import Complexity, complexity
-from regnet_edge.config import RegNetConfig
 from regnet_edge.design_space.sampling import (
     Regime,
     draw_anynet,
-    draw_rule,
-    keeps_its_steps,
+    draw_rules,
     log_uniform,
     sample_anynets,
     sample_regnets,
@@ -30,12 +28,17 @@ from regnet_edge.design_space.spaces import (
     REGNET_Y,
     AnyNetSpace,
     RegNetSpace,
+    regnet_space,
     space,
     within_caps,
 )
 from regnet_edge.errors import UnknownNameError, UsageError
 
 FLOPS_360_TO_400 = Regime(360e6, 400e6)
+
+
+def capped(c: Complexity) -> bool:
+    return bool(within_caps(*(np.array(v) for v in (c.flops, c.params, c.activations))))
 
 
 @pytest.mark.parametrize(
@@ -99,14 +102,20 @@ def test_refined_regnets_keep_to_the_papers_limits() -> None:
             assert rule.bottleneck_ratio == 1
             assert rule.group_width > 1
             assert rule.se_ratio == se
-            assert within_caps(complexity(rule.anynet()))
+            assert capped(complexity(rule.anynet()))
 
 
-def test_a_rule_whose_steps_round_to_one_width_is_drawn_again() -> None:
-    assert keeps_its_steps(22, 24, 24.48, 2.54)  # RegNetX-400MF
-    assert not keeps_its_steps(20, 8, 1.0, 1.05)
+def test_a_rule_whose_steps_round_to_one_width_is_not_kept() -> None:
     narrow = RegNetSpace("narrow", depth=(20, 20), w0=(8, 8), wa=(1.0, 1.0), wm=(1.05, 1.05))
-    assert draw_rule(narrow, np.random.default_rng(0)) is None
+    with pytest.raises(UsageError, match="no further network"):
+        sample_regnets(narrow, 1, np.random.default_rng(0))
+
+
+def test_the_same_seed_gives_the_same_rules() -> None:
+    one, two = (sample_regnets(REGNET, 40, np.random.default_rng(7), FLOPS_360_TO_400) for _ in range(2))
+    assert one == two
+    assert len({r.anynet() for r in one}) == 40
+    assert all(360e6 <= complexity(r.anynet()).flops <= 400e6 for r in one)
 
 
 def test_draws_are_log_uniform() -> None:
@@ -129,6 +138,9 @@ def test_spaces_are_found_by_name_and_refuse_nonsense() -> None:
     assert space("AnyNetX_E") is ANYNET_X_E
     with pytest.raises(UnknownNameError, match="unknown design space 'regnetz'"):
         space("regnetz")
+    assert regnet_space("RegNety") is REGNET_Y
+    with pytest.raises(UnknownNameError, match="unknown space of RegNets 'anynetx_a'"):
+        regnet_space("anynetx_a")
     with pytest.raises(UsageError, match="at least one stage"):
         AnyNetSpace("none", stages=0)
     with pytest.raises(UsageError, match="wm is above 1"):
@@ -137,8 +149,12 @@ def test_spaces_are_found_by_name_and_refuse_nonsense() -> None:
         replace(REGNET, depth=(5, 2))
 
 
-def test_a_draw_is_a_rule_that_makes_a_network() -> None:
-    rng = np.random.default_rng(3)
-    rules = [r for r in (draw_rule(REGNET, rng) for _ in range(20)) if r is not None]
-    assert rules
-    assert all(isinstance(r, RegNetConfig) and r.anynet().depth == r.depth for r in rules)
+def test_rules_keep_to_the_limits_of_their_space() -> None:
+    draws = draw_rules(REGNET, 2000, np.random.default_rng(3))
+    for name in ("depth", "w0", "wa", "wm"):
+        low, high = getattr(REGNET, name)
+        values = np.asarray(getattr(draws, name))
+        assert low <= values.min()
+        assert values.max() <= high
+    assert not (np.asarray(draws.w0) % 8).any()
+    assert set(np.unique(draws.group_width)) <= set(REGNET.group_widths)

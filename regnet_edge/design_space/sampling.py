@@ -9,26 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regnet_edge.complexity import Complexity, complexity
-from regnet_edge.config import (
-    WIDTH_QUANTUM,
-    AnyNetConfig,
-    RegNetConfig,
-    Stage,
-    quantized_widths,
-    width_exponents,
-)
+from regnet_edge.config import WIDTH_QUANTUM, AnyNetConfig, RegNetConfig, Stage
 from regnet_edge.errors import UsageError
+from regnet_edge.vectorized import RegNetDraws, evaluate
 
-from .spaces import AnyNetSpace, RegNetSpace, within_caps
+from .spaces import AnyNetSpace, Booleans, RegNetSpace, within_caps
 
 PATIENCE = 20_000  # draws without a hit before a regime counts as empty
+BATCH = 1024  # rules drawn and counted at once
 
 T = TypeVar("T")
+Numbers = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +50,14 @@ class Regime:
 
     def allows(self, depth: int, counts: Complexity) -> bool:
         """Whether a network of that depth and those counts belongs to it."""
-        return (
-            depth <= self.max_depth
-            and self.min_flops <= counts.flops <= self.max_flops
-            and counts.params <= self.max_params
-            and counts.activations <= self.max_activations
-        )
+        numbers = (np.asarray(v) for v in (depth, counts.flops, counts.params, counts.activations))
+        return bool(self.within(*numbers))
+
+    def within(self, depth: Numbers, flops: Numbers, params: Numbers, activations: Numbers) -> Booleans:
+        """The same for arrays of shape (n,)."""
+        enough = (flops >= self.min_flops) & (flops <= self.max_flops) & (params <= self.max_params)
+        found: Booleans = enough & (activations <= self.max_activations) & (depth <= self.max_depth)
+        return found
 
 
 ANYWHERE = Regime()
@@ -90,23 +89,23 @@ def _choices(rng: np.random.Generator, values: tuple[float, ...], n: int, shared
     return [float(v) for v in np.broadcast_to(drawn, n)]
 
 
-def draw_rule(space: RegNetSpace, rng: np.random.Generator) -> RegNetConfig | None:
-    """One rule of the space, None where two of its steps round to one width (the authors reject those)."""
-    depth = log_uniform(rng, *space.depth)
-    w0 = log_uniform(rng, *space.w0, WIDTH_QUANTUM)
-    wa = math.exp(rng.uniform(math.log(space.wa[0]), math.log(space.wa[1])))
-    wm = rng.uniform(*space.wm)
-    g, b, se = (rng.choice(v) for v in (space.group_widths, space.bottleneck_ratios, space.se_ratios))
-    if not keeps_its_steps(depth, w0, wa, wm):
-        return None
-    return RegNetConfig(depth, w0, wa, wm, int(g), float(b), float(se))
+def draw_rules(space: RegNetSpace, n: int, rng: np.random.Generator) -> RegNetDraws:
+    """n rules of the space, those too that make no network of it."""
+    return RegNetDraws(
+        depth=_log_uniforms(rng, space.depth, n, 1),
+        w0=_log_uniforms(rng, space.w0, n, WIDTH_QUANTUM),
+        wa=_log_uniforms(rng, space.wa, n, 0),
+        wm=rng.uniform(space.wm[0], space.wm[1], n),
+        group_width=rng.choice(space.group_widths, n),
+        bottleneck_ratio=rng.choice(space.bottleneck_ratios, n),
+        se_ratio=rng.choice(space.se_ratios, n),
+    )
 
 
-def keeps_its_steps(depth: int, w0: int, wa: float, wm: float) -> bool:
-    """Whether the rule has max(s) + 1 stages: no step skipped, no two rounded to one width."""
-    exponents = width_exponents(depth, w0, wa, wm)
-    widths = np.unique(quantized_widths(depth, w0, wa, wm))
-    return int(exponents.max()) + 1 == len(widths)
+def _log_uniforms(rng: np.random.Generator, span: tuple[float, float], n: int, quantum: int) -> Numbers:
+    low, high = span
+    drawn = np.exp(rng.uniform(math.log(low), math.log(high), n))
+    return np.clip(np.round(drawn / quantum) * quantum, low, high) if quantum else drawn
 
 
 def anynets(
@@ -127,21 +126,21 @@ def anynets(
 def regnets(
     space: RegNetSpace, rng: np.random.Generator, regime: Regime = ANYWHERE
 ) -> Iterator[RegNetConfig]:
-    """Rules of the space within the regime and its caps, for ever; raises UsageError where none turns up."""
+    """Rules of the space within the regime and its caps, for ever; raises UsageError where none turns up.
+
+    Rules two of whose steps round to one width do not count, as in the authors' sampler.
+    """
     misses = 0
     while misses < PATIENCE:
-        rule = draw_rule(space, rng)
-        if rule is not None and _belongs(rule, space, regime):
-            misses = 0
-            yield rule
-        else:
-            misses += 1
+        draws = draw_rules(space, BATCH, rng)
+        counts = evaluate(draws, regime.resolution)
+        numbers = counts.flops, counts.params, counts.activations
+        belongs = counts.regular & regime.within(np.asarray(draws.depth), *numbers)
+        if space.capped:
+            belongs &= within_caps(*numbers)
+        misses = 0 if belongs.any() else misses + BATCH
+        yield from (draws.config(int(i)) for i in np.flatnonzero(belongs))
     raise UsageError(_empty(space.name))
-
-
-def _belongs(rule: RegNetConfig, space: RegNetSpace, regime: Regime) -> bool:
-    counts = complexity(rule.anynet(), regime.resolution)
-    return regime.allows(rule.depth, counts) and (not space.capped or within_caps(counts))
 
 
 def _empty(name: str) -> str:

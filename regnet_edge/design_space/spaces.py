@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from regnet_edge.complexity import Complexity
+import numpy as np
+from numpy.typing import NDArray
+
 from regnet_edge.config import WIDTH_QUANTUM
 from regnet_edge.errors import UnknownNameError, UsageError
+
+Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
 
 
 def _require(condition: bool, sentence: str) -> None:
@@ -110,7 +115,15 @@ def space(name: str) -> AnyNetSpace | RegNetSpace:
     raise UnknownNameError("design space", name, [s.name for s in SPACES])
 
 
-def within_caps(complexity: Complexity) -> bool:
+def regnet_space(name: str) -> RegNetSpace:
+    """The space of RegNets of that name; raises UnknownNameError."""
+    for found in (REGNET, REGNET_X, REGNET_Y):
+        if found.name.lower() == name.lower():
+            return found
+    raise UnknownNameError("space of RegNets", name, [s.name for s in (REGNET, REGNET_X, REGNET_Y)])
+
+
+def within_caps(flops: Integers, params: Integers, activations: Integers) -> Booleans:
     """params(M) < 3 + 5.5 F and activations(M) < 6.5 sqrt(F), F in GF (paper sec. 4, the refined space)."""
-    gf = complexity.flops / 1e9
-    return complexity.params / 1e6 < 3 + 5.5 * gf and complexity.activations / 1e6 < 6.5 * math.sqrt(gf)
+    gf = flops / 1e9
+    return (params / 1e6 < 3 + 5.5 * gf) & (activations / 1e6 < 6.5 * np.sqrt(gf))
