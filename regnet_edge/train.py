@@ -296,7 +296,7 @@ def _read_checkpoint(file: Path) -> dict[str, Any]:
         raise RegNetEdgeError(
             f"{file} cannot be read ({type(error).__name__}); delete it to train from the start"
         ) from error
-    if not isinstance(state, dict) or not _CHECKPOINT_KEYS <= state.keys():
+    if not isinstance(state, dict) or not state.keys() >= _CHECKPOINT_KEYS:
         raise RegNetEdgeError(f"{file} is not a training checkpoint; delete it to train from the start")
     return state
 
