@@ -138,11 +138,12 @@ def images_for(model: ModelSpec, folder: Path | None, count: int) -> Images:
     if count < 1:
         raise DataError(f"verifying needs at least one image, not {count}; give --count a positive number")
     if folder is not None:
-        return data.sample(data.read_folder(folder), count, seed=0)
+        found = data.read_folder(folder)
+        return data.sample(found, min(count, len(found)), seed=0)
     images = shipped.test_images()
     if model.labels != shipped.default_model().labels:
         images = replace(images, labels=None)
-    return data.sample(images, count, seed=0)
+    return data.sample(images, min(count, len(images)), seed=0)
 
 
 def verify(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regnet_edge import codec
@@ -19,16 +21,21 @@ from regnet_edge.artifact import Artifact, ExportRequest, sidecar_of
 from regnet_edge.errors import ArtifactError, ConversionError, RegNetEdgeError
 
 from . import check_precision, target, versions
+from .cache import Cache
 from .worker import Event, Job, Task, read_events
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A request, and the file that answers it or the sentence that says why there is none."""
+    """A request, and the file that answers it or the sentence that says why there is none.
+
+    reused: the file was there already; cached: it is a copy of one made before.
+    """
 
     request: ExportRequest
     artifact: Artifact | None
     reused: bool = False
+    cached: bool = False
     failure: str = ""
 
 
@@ -40,9 +47,10 @@ def convert(
     out: Path,
     *,
     force: bool = False,
+    cache: Cache | None = None,
     progress: Progress = lambda request, state: None,
 ) -> list[Outcome]:
-    """Make each file in folder `out`, in the order of the requests.
+    """Make each file in folder `out`, in the order of the requests, or copy it from the cache.
 
     A file that answers the same request already is kept; one that does not is kept too and named in
     the outcome, unless `force`. Raises UsageError for a precision that a target has not, and ToolError
@@ -54,7 +62,7 @@ def convert(
     outcomes = {i: _standing(r, out, force) for i, r in enumerate(requests)}
     todo = [i for i, outcome in outcomes.items() if outcome is None]
     if todo:
-        made = _make([requests[i] for i in todo], out, progress)
+        made = _take_or_make([requests[i] for i in todo], out, cache, progress)
         outcomes.update(zip(todo, made, strict=True))
     return [outcome for outcome in outcomes.values() if outcome is not None]
 
@@ -78,6 +86,30 @@ def _standing(request: ExportRequest, out: Path, force: bool) -> Outcome | None:
     if dict(found.tool_versions) != versions(target(request.target).packages):
         return None
     return Outcome(request, found, reused=True)
+
+
+def _take_or_make(
+    requests: Sequence[ExportRequest], out: Path, cache: Cache | None, progress: Progress
+) -> list[Outcome]:
+    """First what no other process is busy with; then the rest, which that process has made by then."""
+    if cache is None:
+        return _make(requests, out, progress)
+    outcomes: dict[ExportRequest, Outcome] = {}
+    for wait in (False, True):
+        with cache.claimed([r for r in requests if r not in outcomes], wait=wait) as mine:
+            outcomes.update((r, o) for r in mine if (o := _cached(r, out, cache)) is not None)
+            left = [r for r in mine if r not in outcomes]
+            made = _make(left, out, progress) if left else []
+            outcomes.update(zip(left, made, strict=True))
+            for outcome in made:
+                if outcome.artifact is not None:
+                    cache.put(outcome.artifact)
+    return [outcomes[r] for r in requests]
+
+
+def _cached(request: ExportRequest, out: Path, cache: Cache) -> Outcome | None:
+    found = cache.get(request, path_for(request, out))
+    return None if found is None else Outcome(request, found, cached=True)
 
 
 def _make(requests: Sequence[ExportRequest], out: Path, progress: Progress) -> list[Outcome]:
@@ -121,9 +153,6 @@ def _work(job: Job) -> Iterator[Event]:
 @contextlib.contextmanager
 def _ended(worker: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
     """The worker, whose whole process group ends with this block."""
-    import os
-    import signal
-
     try:
         yield worker
         worker.wait()
@@ -134,13 +163,12 @@ def _ended(worker: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def requests_for(request: ExportRequest, names: Sequence[str]) -> tuple[list[ExportRequest], list[str]]:
-    """The same request for each target, and a sentence for each target that has not its precision."""
-    from dataclasses import replace
-
+    """The same request for each target, and a sentence for each target that cannot answer it here."""
     able, refusals = [], []
     for name in names:
         try:
             check_precision(target(name), request.precision)
+            versions(target(name).packages)
             able.append(replace(request, target=target(name).name))
         except RegNetEdgeError as error:
             refusals.append(str(error))

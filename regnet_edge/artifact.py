@@ -70,18 +70,19 @@ class WeightsRef:
     """Where a model's numbers come from.
 
     shipped: the project's own trained net; file: a checkpoint at `path`; untrained: drawn from `seed`,
-    for latency only. sha256 is that of the checkpoint file.
+    for latency only. sha256 is that of the checkpoint file; new_head: its head was drawn afresh.
     """
 
     kind: Literal["shipped", "file", "untrained"]
     path: str = ""
     sha256: str = ""
     seed: int = 0
+    new_head: bool = False
 
     @property
     def trained(self) -> bool:
         """Whether accuracy means anything."""
-        return self.kind != "untrained"
+        return self.kind != "untrained" and not self.new_head
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,11 @@ class ExportRequest:
 
     @property
     def key(self) -> str:
-        """Hex sha256 of the request: the same request has the same key."""
-        return hashlib.sha256(codec.canonical(self).encode()).hexdigest()
+        """Hex sha256 of the request: the same one has the same key, wherever weights and images lie."""
+        weights = replace(self.model.weights, path="")
+        calibration = self.calibration and replace(self.calibration, source="")
+        request = replace(self, model=replace(self.model, weights=weights), calibration=calibration)
+        return hashlib.sha256(codec.canonical(request).encode()).hexdigest()
 
     @property
     def stem(self) -> str:

@@ -33,4 +33,5 @@ def from_json(data: Any, kind: type[T]) -> T:
     try:
         return _converter.structure(data, kind)
     except (cattrs.BaseValidationError, cattrs.StructureHandlerNotFoundError, TypeError, ValueError) as error:
-        raise ValueError("; ".join(cattrs.transform_error(error))) from error
+        reasons = [text.removeprefix("unknown error ") for text in cattrs.transform_error(error)]
+        raise ValueError("; ".join(reasons)) from error

@@ -1,0 +1,240 @@
+"""`regnet-edge convert`: a model as files for its runtimes, each verified."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec
+    from regnet_edge.converters.run import Outcome
+    from regnet_edge.resolve import Choice
+
+COLUMNS = ("target", "precision", "seconds", "MB", "SQNR dB", "top-1 agree", "file")
+
+
+@click.command("convert", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-m", "--model", default="", help="Zoo name, config file, or d=..,w0=..; default: shipped net.")
+@click.option("-w", "--weights", default="", help="Checkpoint FILE, or timm:NAME, torchvision:NAME, hf:NAME.")
+@click.option("--untrained", is_flag=True, help="Random weights: for latency only, no accuracy.")
+@click.option("--seed", default=0, show_default=True, help="Seed of --untrained.")
+@click.option("-t", "--target", default="all", show_default=True, help="A target's name, or all.")
+@click.option("-p", "--precision", default="fp32", show_default=True, help="See --formats.")
+@click.option("-r", "--resolution", type=int, help="Side of the square input; default: the model's own.")
+@click.option("--batch", default=1, show_default=True, help="Images the file takes at once.")
+@click.option("--classes", type=int, help="Replace the head by a fresh one of N classes.")
+@click.option("--labels", default="", help="Text file, one label a line; or imagenet.")
+@click.option("--coreml-image", is_flag=True, help="Core ML: an image input (ImageType).")
+@click.option("--coreml-classifier", is_flag=True, help="Core ML: classLabel and classLabel_probs.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
+@click.option("-f", "--force", is_flag=True, help="Replace files made from another request.")
+@click.option("--no-verify", is_flag=True, help="Do not run the files against the definition.")
+@click.option("--formats", is_flag=True, help="Print the table of targets and precisions, and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+def command(formats: bool, **options: Any) -> None:
+    """Convert a RegNet for Core ML, ExecuTorch, TFLite and ONNX, and verify each file.
+
+    Every file gets a sidecar FILE.json with preprocessing, labels, hashes and versions. With no model
+    named, the shipped Fashion-MNIST net is taken.
+
+    \b
+    regnet-edge convert --target coreml
+    regnet-edge convert --model regnety_400mf --weights timm:regnety_004 --target all
+    regnet-edge convert --model regnetx_200mf --untrained --target tflite --resolution 224
+    """
+    if formats:
+        _print_formats(options["as_json"])
+        return
+    spec = _model(options)
+    requests = _requests(spec, options)
+    outcomes = _convert(requests, options["out"], options["force"])
+    if not options["no_verify"]:
+        outcomes = _verified(outcomes)
+    _report(outcomes, options["as_json"])
+    if any(o.failure or (o.artifact and o.artifact.parity and o.artifact.parity.failures) for o in outcomes):
+        sys.exit(1)
+
+
+def _print_formats(as_json: bool) -> None:
+    from typing import get_args
+
+    from regnet_edge.artifact import Precision
+    from regnet_edge.cli._tables import print_table
+    from regnet_edge.converters import installed, targets
+
+    precisions = get_args(Precision)
+    if as_json:
+        import json
+
+        click.echo(json.dumps({name: sorted(c.precisions) for name, c in targets().items()}, indent=2))
+        return
+    rows = [
+        (name, c.suffix, *("yes" if p in c.precisions else "-" for p in precisions), _presence(installed(c)))
+        for name, c in targets().items()
+    ]
+    print_table(("target", "file", *precisions, "tools"), rows, text_columns=2)
+
+
+def _presence(installed: bool) -> str:
+    return "installed" if installed else "missing"
+
+
+def _model(options: dict[str, Any]) -> ModelSpec:
+    from regnet_edge.resolve import Choice, resolve
+
+    fields = ("model", "weights", "untrained", "seed", "resolution", "labels", "classes")
+    choice = Choice(**{name: options[name] for name in fields})
+    spec, note = resolve(choice)
+    for sentence in (note, *_warnings(spec, choice)):
+        if sentence:
+            click.echo(sentence, err=True)
+    return spec
+
+
+def _warnings(spec: ModelSpec, choice: Choice) -> Iterator[str]:
+    from regnet_edge.complexity import stages
+
+    if choice.untrained:
+        yield (
+            f"WARNING: {spec.name} is UNTRAINED: its numbers are random, its latency is real, its answers "
+            "mean nothing; do not ship this file."
+        )
+    if spec.weights.new_head:
+        yield f"WARNING: the head of {spec.name} is fresh and untrained; train it before you ship this file."
+    small = [p.name for p in stages(spec.config, spec.resolution) if p.size < 2 and p.name != "head"]
+    if small:
+        yield (
+            f"warning: at {spec.resolution} pixels stage {', '.join(small)} is below 2x2 and sees no "
+            "neighbourhood; choose a higher --resolution"
+        )
+
+
+def _requests(spec: ModelSpec, options: dict[str, Any]) -> list[ExportRequest]:
+    from regnet_edge.artifact import ExportRequest
+    from regnet_edge.converters import check_precision, targets, versions
+    from regnet_edge.converters import target as find
+    from regnet_edge.converters.run import requests_for
+    from regnet_edge.errors import UsageError
+
+    precision, extras = _precision(options["precision"]), _coreml(options)
+    if options["target"] != "all":
+        converter = find(options["target"])
+        check_precision(converter, precision)
+        versions(converter.packages)
+        return [ExportRequest(spec, converter.name, precision, options["batch"], **extras)]
+    if any(extras.values()):
+        raise UsageError("--coreml-image and --coreml-classifier are for target coreml only")
+    first = ExportRequest(spec, next(iter(targets())), precision, options["batch"])
+    requests, refusals = requests_for(first, list(targets()))
+    for sentence in refusals:
+        click.echo(f"left out: {sentence}", err=True)
+    if not requests:
+        raise UsageError(f"no target here has precision {precision}; see regnet-edge convert --formats")
+    return requests
+
+
+def _coreml(options: dict[str, Any]) -> dict[str, bool]:
+    return {"image_input": options["coreml_image"], "classifier": options["coreml_classifier"]}
+
+
+def _precision(name: str) -> Any:
+    from typing import get_args
+
+    from regnet_edge.artifact import Precision
+    from regnet_edge.errors import UnknownNameError
+
+    if name not in get_args(Precision):
+        raise UnknownNameError("precision", name, get_args(Precision))
+    return name
+
+
+def _convert(requests: Sequence[ExportRequest], out: Path, force: bool) -> list[Outcome]:
+    from regnet_edge.converters.run import convert
+
+    with _spinner() as show:
+        states: dict[str, str] = {}
+
+        def progress(request: ExportRequest, state: str) -> None:
+            states[request.target] = state
+            show(", ".join(f"{name} {state}" for name, state in states.items()))
+
+        show(f"reading {requests[0].model.name}")
+        return convert(requests, out, force=force, progress=progress)
+
+
+def _verified(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    from dataclasses import replace
+
+    from regnet_edge.converters.parity import verify
+
+    todo = [o.artifact.path for o in outcomes if o.artifact and o.artifact.parity is None]
+    if not todo:
+        return list(outcomes)
+    with _spinner() as show:
+        found = {a.path: a for a in verify(todo, progress=lambda what: show(f"verifying {what}"))}
+    return [
+        replace(o, artifact=found.get(o.artifact.path, o.artifact)) if o.artifact else o for o in outcomes
+    ]
+
+
+@contextlib.contextmanager
+def _spinner() -> Iterator[Callable[[str], None]]:
+    """Shows on a terminal what is going on; on anything else it keeps quiet."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda text: None
+        return
+    with console.status("") as status:
+        yield lambda text: status.update(text)
+
+
+def _report(outcomes: Sequence[Outcome], as_json: bool) -> None:
+    if as_json:
+        _print_json(outcomes)
+        return
+    from regnet_edge.cli._tables import print_table
+
+    made = [o.artifact for o in outcomes if o.artifact]
+    if made:
+        print_table(COLUMNS, [_row(a) for a in made])
+    for outcome in outcomes:
+        if outcome.failure:
+            click.echo(f"{outcome.request.target}: {outcome.failure}", err=True)
+        for sentence in outcome.artifact.parity.failures if outcome.artifact and outcome.artifact.parity else ():
+            click.echo(f"{outcome.request.target}: {sentence}", err=True)
+    if made:
+        click.echo(f"next: regnet-edge benchmark {' '.join(str(a.path) for a in made)}")
+
+
+def _row(artifact: Artifact) -> tuple[str, ...]:
+    parity = artifact.parity
+    return (
+        artifact.request.target,
+        artifact.request.precision,
+        f"{artifact.convert_s:.1f}",
+        f"{artifact.bytes / 1e6:.2f}",
+        f"{parity.sqnr_db:.1f}" if parity else "not run",
+        f"{parity.top1_agreement:.2%}" if parity else "not run",
+        str(artifact.path),
+    )
+
+
+def _print_json(outcomes: Sequence[Outcome]) -> None:
+    import json
+
+    from regnet_edge import codec
+
+    def entry(outcome: Outcome) -> dict[str, Any]:
+        if outcome.artifact is None:
+            return {"target": outcome.request.target, "failure": outcome.failure}
+        made = codec.to_json(outcome.artifact)
+        return {"target": outcome.request.target, "reused": outcome.reused, "artifact": made}
+
+    click.echo(json.dumps([entry(o) for o in outcomes], indent=2, ensure_ascii=False))

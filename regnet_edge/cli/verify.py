@@ -1,0 +1,78 @@
+"""`regnet-edge verify`: what files compute, against the definition."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from regnet_edge.artifact import Artifact
+
+COLUMNS = ("file", "run by", "images", "max abs error", "SQNR dB", "cosine", "top-1 agree", "top-1", "verdict")
+
+
+@click.command("verify", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of images; default: the shipped ones.")
+@click.option("-n", "--count", default=256, show_default=True, help="How many images.")
+@click.option("-w", "--weights", default="", help="Where the checkpoint is now, if it moved.")
+@click.option("--json", "as_json", is_flag=True, help="Print the measurements as JSON.")
+def command(artifacts: Sequence[Path], images: Path | None, count: int, weights: str, as_json: bool) -> None:
+    """Run each file in its own runtime and compare it with the definition on real images.
+
+    Ends with exit code 1 where a gate does not hold (fp32: SQNR above 100 dB and the same top-1 class on
+    every image). Core ML packages are run by Core ML on a Mac and by the regnet-edge MIL evaluator
+    elsewhere. top-1 is the file's accuracy, in brackets the definition's, where labels are known.
+
+    \b
+    regnet-edge verify out/*.tflite
+    regnet-edge verify out/model.onnx --images photos/ --json
+    """
+    from regnet_edge.converters.parity import verify
+
+    verified = verify(list(artifacts), images=images, count=count, weights=weights)
+    if as_json:
+        _print_json(verified)
+    else:
+        _print_table(verified)
+    if any(a.parity is None or not a.parity.passed for a in verified):
+        sys.exit(1)
+
+
+def _print_table(verified: Sequence[Artifact]) -> None:
+    from regnet_edge.cli._tables import print_table
+
+    print_table(COLUMNS, [_row(a) for a in verified], text_columns=2)
+    for artifact in verified:
+        for sentence in artifact.parity.failures if artifact.parity else ():
+            click.echo(f"{artifact.path.name}: {sentence}", err=True)
+
+
+def _row(artifact: Artifact) -> tuple[str, ...]:
+    parity = artifact.parity
+    assert parity is not None  # noqa: S101  # verify measured it
+    known = parity.accuracy is not None and parity.reference_accuracy is not None
+    return (
+        artifact.path.name,
+        parity.evaluator,
+        f"{parity.images:,}",
+        f"{parity.max_abs_error:.2e}",
+        f"{parity.sqnr_db:.1f}",
+        f"{parity.cosine:.6f}",
+        f"{parity.top1_agreement:.2%}",
+        f"{parity.accuracy:.2%} ({parity.reference_accuracy:.2%})" if known else "no labels",
+        "pass" if parity.passed else "FAIL",
+    )
+
+
+def _print_json(verified: Sequence[Artifact]) -> None:
+    import json
+
+    from regnet_edge import codec
+
+    found = [{"file": str(a.path), "parity": codec.to_json(a.parity)} for a in verified]
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
