@@ -60,9 +60,20 @@ class Converter(Protocol):
 
 
 def targets() -> dict[str, Converter]:
-    """Every target by name, in alphabetical order."""
+    """Every target by name, in alphabetical order; raises ToolError for one that does not load."""
     found = importlib.metadata.entry_points(group=GROUP)
-    return {e.name: e.load() for e in sorted(found, key=lambda e: e.name)}
+    return {entry.name: _loaded(entry) for entry in sorted(found, key=lambda e: e.name)}
+
+
+def _loaded(entry: importlib.metadata.EntryPoint) -> Converter:
+    try:
+        converter: Converter = entry.load()
+    except (ImportError, AttributeError) as error:
+        package = entry.dist.name if entry.dist else entry.value
+        raise ToolError(
+            f"target {entry.name} of {package} does not load ({error}); install {package} again or remove it"
+        ) from error
+    return converter
 
 
 def target(name: str) -> Converter:

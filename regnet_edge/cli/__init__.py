@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 
 import click
 
-from regnet_edge.errors import RegNetEdgeError
+from regnet_edge.errors import RegNetEdgeError, UnknownNameError
+
+DEBUG = "REGNET_EDGE_DEBUG"  # an environment variable: show the traceback of an unexpected error
 
 
 class Verbs(click.Group):
@@ -34,8 +37,6 @@ class Verbs(click.Group):
         """The verb, or a usage error that names the nearest one."""
         known = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in known:
-            from regnet_edge.errors import UnknownNameError
-
             raise UnknownNameError("command", args[0], known)
         return super().resolve_command(ctx, args)
 
@@ -67,6 +68,18 @@ def main() -> None:
     except RegNetEdgeError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        reason = " ".join(str(error).split()) or "no reason given"
+        click.echo(
+            f"Error: {type(error).__name__}: {reason}; this is a fault of regnet-edge: please report it with "
+            f"what {DEBUG}=1 shows",
+            err=True,
+        )
+        sys.exit(1)
 
 
 if __name__ == "__main__":

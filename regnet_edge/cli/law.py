@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from regnet_edge.benchmarks.law import Study
+    from regnet_edge.benchmarks.report import LawLine
 
 
 @click.command("law")
@@ -66,7 +67,7 @@ def _print(studies: Sequence[Study]) -> None:
     for found in studies:
         section = law_section(found, with_pictures=False)
         click.echo(f"\n{found.condition}")
-        click.echo(f"{section.fitted} networks fitted, {section.held_out} set aside\n")
+        click.echo(f"{section.fitted} networks fitted, {section.held_out} set aside; errors: median, p90")
         _print_forms(section.lines)
         tile = f" (padded to tiles of {section.tile})" if section.tile != "1x1" else ""
         click.echo(f"\nThe {found.best.form.name} form charges{tile}:")
@@ -75,19 +76,20 @@ def _print(studies: Sequence[Study]) -> None:
         click.echo(f"\n{section.conclusion[0].upper()}{section.conclusion[1:]}.")
 
 
-def _print_forms(lines: Sequence[Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _print_forms(lines: Sequence[LawLine]) -> None:
+    from regnet_edge.cli._tables import print_table
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("form", no_wrap=True)
-    for name in ("R2", "Pearson", "Spearman", "left out", "p90", "set aside", "p90"):
-        table.add_column(name, justify="right")
-    for line in lines:
-        errors = [f"{e:.1f} %" for e in (*line.loo, *(line.held_out or ()))]
-        figures = [f"{v:.3f}" for v in (line.r2, line.pearson, line.spearman)]
-        table.add_row(line.name, *figures, *errors, style="bold" if line.best else "")
-    Console(soft_wrap=True).print(table)
+    print_table(
+        ("form", "R2", "Pearson", "Spearman", "left out", "p90", "set aside", "p90"),
+        (
+            (
+                f"{line.name} *" if line.best else line.name,
+                *(f"{v:.3f}" for v in (line.r2, line.pearson, line.spearman)),
+                *(f"{e:.1f} %" for e in (*line.loo, *(line.held_out or ()))),
+            )
+            for line in lines
+        ),
+    )
 
 
 def _print_json(studies: Sequence[Study]) -> None:

@@ -1,0 +1,48 @@
+# make demo and make test set everything up: they need Python 3.11 and nothing else (uv makes it faster).
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet --python $(BIN)/python" || echo "$(BIN)/python -m pip install --quiet --disable-pip-version-check")
+
+.PHONY: demo test bench lint format clean
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+
+$(VENV)/.run: setup.cfg pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing the converters and runtimes into $(VENV)"
+	@$(INSTALL) -c constraints.txt -e '.[all]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	@echo "installing the test tools into $(VENV)"
+	@$(INSTALL) -c constraints.txt -e '.[all,test]'
+	@touch $@
+
+demo: $(VENV)/.run
+	$(BIN)/regnet-edge convert --target all --out $(DEMO)
+	$(BIN)/regnet-edge verify $(DEMO)/*.mlpackage $(DEMO)/*.onnx $(DEMO)/*.pte $(DEMO)/*.tflite --count 2000
+	$(BIN)/regnet-edge benchmark $(DEMO)/*.onnx $(DEMO)/*.pte $(DEMO)/*.tflite --min-seconds 2 -o $(DEMO)/results.jsonl
+	$(BIN)/regnet-edge report $(DEMO)/results.jsonl -o $(DEMO)/report.html
+	@echo "done: the files and their sidecars are in $(DEMO)/, the report is $(DEMO)/report.html"
+
+test: $(VENV)/.test
+	$(BIN)/pytest
+
+bench: $(VENV)/.test
+	$(BIN)/python bench/complexity.py
+	$(BIN)/python bench/convert_speed.py
+	$(BIN)/python bench/file_latency.py
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) $(DEMO) build *.egg-info
