@@ -60,12 +60,12 @@ def shares(environment: Environment, threads: int) -> Shares:
     ticks = _ticks_between(first, last)
     hz = environment.ticks_per_s
     pinned = [t for c, t in ticks.items() if c in environment.pinned]
-    own = (last.own_cpu_ns - first.own_cpu_ns) / wall
+    own = (last.own_cpu_ns - first.own_cpu_ns) / wall or None  # a phone's shell cannot tell: unknown
     return Shares(
         seconds=wall / NS_PER_S,
         contention=_contention(first, last, wall, threads, _per_wall([t[0] for t in pinned], hz, wall), own),
         steal=_steal(pinned or list(ticks.values())),
-        off_cpu=max(0.0, 1 - own) if threads == 1 and environment.pinned else None,
+        off_cpu=max(0.0, 1 - own) if own and threads == 1 and environment.pinned else None,
         others=_others(environment, ticks, wall, own),
         busiest=_busiest(first, last, hz, wall),
     )
@@ -85,12 +85,12 @@ def _per_wall(ticks: Sequence[int], hz: int, wall_ns: int) -> float | None:
 
 
 def _contention(
-    first: Look, last: Look, wall_ns: int, threads: int, busy: float | None, own: float
+    first: Look, last: Look, wall_ns: int, threads: int, busy: float | None, own: float | None
 ) -> float | None:
     """From the scheduler's own account of waiting where it is kept, else from what others used."""
     if first.own_wait_ns is not None and last.own_wait_ns is not None:
         return max(0, last.own_wait_ns - first.own_wait_ns) / wall_ns / threads
-    return None if busy is None else max(0.0, busy - own)
+    return None if busy is None or own is None else max(0.0, busy - own)
 
 
 def _steal(ticks: Sequence[tuple[int, int, int]]) -> float | None:
@@ -102,13 +102,15 @@ def _steal(ticks: Sequence[tuple[int, int, int]]) -> float | None:
 
 
 def _others(
-    environment: Environment, ticks: dict[int, tuple[int, int, int]], wall_ns: int, own: float
+    environment: Environment, ticks: dict[int, tuple[int, int, int]], wall_ns: int, own: float | None
 ) -> float | None:
     outside = [t[0] for c, t in ticks.items() if c not in environment.pinned]
     if not ticks or (environment.pinned and not outside):
         return None
     busy = _per_wall(outside, environment.ticks_per_s, wall_ns) or 0.0
-    return busy if environment.pinned else max(0.0, busy - own)
+    if environment.pinned:
+        return busy
+    return None if own is None else max(0.0, busy - own)
 
 
 def _busiest(first: Look, last: Look, hz: int, wall_ns: int) -> str:
@@ -159,7 +161,7 @@ def _graded(value: float | None, limits: tuple[float, float]) -> Severity | None
 def contended(case: Case) -> Iterator[Reason]:
     """Other processes ran on the CPUs of the measurement."""
     severity = _graded(case.shares.contention, CONTENTION)
-    if severity and case.plan.mode != "cold":
+    if severity:
         yield Reason(
             "foreign_cpu",
             severity,
@@ -326,9 +328,18 @@ def spread(case: Case) -> Iterator[Reason]:
         yield Reason("spread", "warning", "a tenth of the samples is more than half above the median")
 
 
+def means(case: Case) -> Iterator[Reason]:
+    """A native tool's samples are means of several runs."""
+    runs = case.seen.runtime.host_versions.get("runs_per_sample", "1")
+    if runs != "1" and case.plan.mode != "cold":
+        yield Reason(
+            "means", "warning", f"{case.seen.runtime.name} prints no single runs: each sample is a mean"
+        )
+
+
 RULES: tuple[Callable[[Case], Iterator[Reason]], ...] = (
     contended, stolen, off_cpu, busy_neighbours, unseen, unpinned, heat, thermal_status, power, slow_clock,
-    drifting, unsettled, few_runs, spread,
+    drifting, unsettled, few_runs, spread, means,
 )  # fmt: skip
 
 
@@ -345,11 +356,11 @@ def judge(seen: Observation, plan: MeasuredPlan, device: Device) -> Validity:
 # ---------------------------------------------------------------- modes of a sample
 
 
-def modes(samples_ms: NDArray[np.float64], apart: float = 0.03, mass: float = 0.1) -> tuple[float, ...]:
+def modes(samples_ms: NDArray[np.float64], apart: float = 0.05, mass: float = 0.15) -> tuple[float, ...]:
     """The values around which the samples gather, one or more.
 
     Peaks of a Gaussian kernel density of the logarithms (Silverman 1986, bandwidth 0.9 min(std, iqr / 1.34)
-    n^-1/5) count as two when they lie 3 % apart, each holds a tenth of the samples, and the valley
+    n^-1/5) count as two when they lie 5 % apart, each holds a seventh of the samples, and the valley
     between them is lower than 0.6 of the lower one.
     """
     x = np.log(samples_ms)
@@ -358,7 +369,7 @@ def modes(samples_ms: NDArray[np.float64], apart: float = 0.03, mass: float = 0.
     h = 0.9 * max(min(float(x.std()), float(q3 - q1) / 1.34), 1e-3) * len(x) ** -0.2
     grid = np.linspace(low - 3 * h, high + 3 * h, 512)
     density = _density(x, grid, h)
-    return tuple(float(np.exp(grid[i])) for i in _peaks(x, grid, density, apart, mass))
+    return tuple(round(float(np.exp(grid[i])), 9) for i in _peaks(x, grid, density, apart, mass))
 
 
 def _density(x: NDArray[np.float64], grid: NDArray[np.float64], h: float) -> NDArray[np.float64]:

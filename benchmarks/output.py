@@ -1,0 +1,50 @@
+"""Comparing a device's own output with this machine's evaluator, on the fixed input that both compute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regnet_edge.artifact import Artifact
+
+from .measurement import Observation, OutputParity
+from .plan import Trial
+from .runner import fixed_image
+
+
+@dataclass(slots=True)
+class OutputCheck:
+    """Callable for Session.parity; each artifact is evaluated here once."""
+
+    _known: dict[str, tuple[str, NDArray[np.float64]]] = field(default_factory=dict)
+
+    def __call__(self, trial: Trial, seen: Observation) -> OutputParity | None:
+        """How near the device's logits come, None where it gave none."""
+        if seen.output is None or not seen.output:
+            return None
+        key = trial.artifact.sha256
+        if key not in self._known:
+            self._known[key] = evaluated(trial.artifact)
+        reference, logits = self._known[key]
+        return compared(reference, np.asarray(seen.output), logits)
+
+
+def evaluated(artifact: Artifact) -> tuple[str, NDArray[np.float64]]:
+    """(what evaluated it here, logits of the fixed input's first image, float64 of shape (classes,))."""
+    from regnet_edge.converters import target
+
+    model, converter = artifact.request.model, target(artifact.request.target)
+    shape = (artifact.request.batch, model.config.in_channels, model.resolution, model.resolution)
+    return converter.evaluator(), converter.run(artifact, fixed_image(shape))[0].astype(np.float64)
+
+
+def compared(reference: str, device: NDArray[np.float64], here: NDArray[np.float64]) -> OutputParity:
+    """Largest difference, SQNR and cosine of two logit vectors; at most 200 dB, for equal ones."""
+    noise = float(((device - here) ** 2).sum())
+    signal = float((here**2).sum())
+    sqnr = 200.0 if noise == 0 else min(200.0, 10 * float(np.log10(max(signal, 1e-300) / noise)))
+    lengths = float(np.linalg.norm(device) * np.linalg.norm(here)) or 1.0
+    error = float(np.abs(device - here).max())
+    return OutputParity(reference, error, round(sqnr, 2), round(float(device @ here) / lengths, 9))
