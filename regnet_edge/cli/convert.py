@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec
+    from regnet_edge.converters.cache import Cache
     from regnet_edge.converters.run import Outcome
     from regnet_edge.resolve import Choice
 
@@ -33,6 +34,7 @@ COLUMNS = ("target", "precision", "seconds", "MB", "SQNR dB", "top-1 agree", "fi
 @click.option("--coreml-classifier", is_flag=True, help="Core ML: classLabel and classLabel_probs.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
 @click.option("-f", "--force", is_flag=True, help="Replace files made from another request.")
+@click.option("--no-cache", is_flag=True, help="Convert afresh; see regnet-edge cache.")
 @click.option("--no-verify", is_flag=True, help="Do not run the files against the definition.")
 @click.option("--formats", is_flag=True, help="Print the table of targets and precisions, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
@@ -50,11 +52,14 @@ def command(formats: bool, **options: Any) -> None:
     if formats:
         _print_formats(options["as_json"])
         return
+    from regnet_edge.converters.cache import Cache
+
     spec = _model(options)
     requests = _requests(spec, options)
-    outcomes = _convert(requests, options["out"], options["force"])
+    cache = None if options["no_cache"] else Cache.default()
+    outcomes = _convert(requests, options["out"], options["force"], cache)
     if not options["no_verify"]:
-        outcomes = _verified(outcomes)
+        outcomes = _verified(outcomes, cache)
     _report(outcomes, options["as_json"])
     if any(o.failure or (o.artifact and o.artifact.parity and o.artifact.parity.failures) for o in outcomes):
         sys.exit(1)
@@ -153,7 +158,7 @@ def _precision(name: str) -> Any:
     return name
 
 
-def _convert(requests: Sequence[ExportRequest], out: Path, force: bool) -> list[Outcome]:
+def _convert(requests: Sequence[ExportRequest], out: Path, force: bool, cache: Cache | None) -> list[Outcome]:
     from regnet_edge.converters.run import convert
 
     with _spinner() as show:
@@ -164,10 +169,10 @@ def _convert(requests: Sequence[ExportRequest], out: Path, force: bool) -> list[
             show(", ".join(f"{name} {state}" for name, state in states.items()))
 
         show(f"reading {requests[0].model.name}")
-        return convert(requests, out, force=force, progress=progress)
+        return convert(requests, out, force=force, cache=cache, progress=progress)
 
 
-def _verified(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _verified(outcomes: Sequence[Outcome], cache: Cache | None) -> list[Outcome]:
     from dataclasses import replace
 
     from regnet_edge.converters.parity import verify
@@ -177,6 +182,9 @@ def _verified(outcomes: Sequence[Outcome]) -> list[Outcome]:
         return list(outcomes)
     with _spinner() as show:
         found = {a.path: a for a in verify(todo, progress=lambda what: show(f"verifying {what}"))}
+    if cache is not None:
+        for artifact in found.values():
+            cache.renew(artifact)
     return [
         replace(o, artifact=found.get(o.artifact.path, o.artifact)) if o.artifact else o for o in outcomes
     ]
@@ -207,7 +215,9 @@ def _report(outcomes: Sequence[Outcome], as_json: bool) -> None:
     for outcome in outcomes:
         if outcome.failure:
             click.echo(f"{outcome.request.target}: {outcome.failure}", err=True)
-        for sentence in outcome.artifact.parity.failures if outcome.artifact and outcome.artifact.parity else ():
+        for sentence in (
+            outcome.artifact.parity.failures if outcome.artifact and outcome.artifact.parity else ()
+        ):
             click.echo(f"{outcome.request.target}: {sentence}", err=True)
     if made:
         click.echo(f"next: regnet-edge benchmark {' '.join(str(a.path) for a in made)}")
@@ -235,6 +245,11 @@ def _print_json(outcomes: Sequence[Outcome]) -> None:
         if outcome.artifact is None:
             return {"target": outcome.request.target, "failure": outcome.failure}
         made = codec.to_json(outcome.artifact)
-        return {"target": outcome.request.target, "reused": outcome.reused, "artifact": made}
+        return {
+            "target": outcome.request.target,
+            "reused": outcome.reused,
+            "cached": outcome.cached,
+            "artifact": made,
+        }
 
     click.echo(json.dumps([entry(o) for o in outcomes], indent=2, ensure_ascii=False))

@@ -1,0 +1,246 @@
+"""Files made before, found again by everything that decides what is inside them.
+
+An entry is a folder named by its key and holds the file with its sidecar. The key covers the request
+(weights by hash, not by place), the versions of the tools, and this package's own code. Files are
+copied out, never linked, so that an edit of the copy cannot reach the entry. An entry whose hash no
+longer fits counts as absent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from regnet_edge import codec
+from regnet_edge.artifact import Artifact, ExportRequest, sidecar_of
+from regnet_edge.errors import ArtifactError, RegNetEdgeError
+from regnet_edge.files import move, replacing, size_of
+
+from . import target, versions
+
+ENVIRONMENT_VARIABLE = "REGNET_EDGE_CACHE"
+OFF = "off"
+LIMIT_BYTES = 5_000_000_000  # the four files of the largest RegNet, twice
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A cached artifact, its size with the sidecar, and when it was last asked for (seconds, epoch)."""
+
+    key: str
+    artifact: Artifact
+    bytes: int
+    used_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Artifacts in a folder, the ones unused for longest dropped above `limit_bytes`."""
+
+    folder: Path
+    limit_bytes: int = LIMIT_BYTES
+
+    @classmethod
+    def default(cls) -> Cache | None:
+        """The user's cache, or the folder that REGNET_EDGE_CACHE names; None where that says 'off'."""
+        import platformdirs
+
+        named = os.environ.get(ENVIRONMENT_VARIABLE, "")
+        if named == OFF:
+            return None
+        return cls(Path(named) if named else platformdirs.user_cache_path("regnet-edge") / "artifacts")
+
+    def get(self, request: ExportRequest, out: Path) -> Artifact | None:
+        """The file that answers the request, copied to `out` with its sidecar; None where there is none.
+
+        To be called within `claimed`. Raises RegNetEdgeError where `out` cannot be written.
+        """
+        entry = self.folder / key_of(request)
+        found = _read(entry)
+        if found is None:
+            _remove(entry)
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(entry)
+        with replacing(out) as scratch:
+            _copy(found.path, scratch)
+            answer = replace(found, path=scratch, request=request)
+            answer.save()
+            move(answer.sidecar, sidecar_of(out))
+        return replace(answer, path=out)
+
+    def put(self, artifact: Artifact) -> None:
+        """Keep a copy of the file and its sidecar; a full or read-only disk leaves the cache as it was."""
+        with contextlib.suppress(OSError, RegNetEdgeError):
+            if artifact.bytes > self.limit_bytes:
+                return
+            with replacing(self.folder / key_of(artifact.request)) as scratch:
+                scratch.mkdir()
+                file = scratch / artifact.path.name
+                _copy(artifact.path, file)
+                replace(artifact, path=file).save()
+            self.prune(self.limit_bytes)
+
+    def renew(self, artifact: Artifact) -> None:
+        """Keep a newer sidecar, such as one with parity, of a file that is in the cache."""
+        with contextlib.suppress(OSError, RegNetEdgeError):
+            kept = _read(self.folder / key_of(artifact.request), check_hash=False)
+            if kept is not None and kept.sha256 == artifact.sha256:
+                replace(artifact, path=kept.path).save()
+
+    def entries(self) -> list[Entry]:
+        """What is in the cache, last used first; damaged entries are left out."""
+        return [entry for entry in map(_entry, self._folders()) if entry is not None]
+
+    def prune(self, limit_bytes: int) -> int:
+        """Bytes freed by dropping damaged entries, then the ones unused for longest, down to the limit.
+
+        An entry that some process is reading or making at the moment stays.
+        """
+        kept, freed = 0, 0
+        for folder in self._folders():
+            entry, size = _entry(folder), _size_or_zero(folder)
+            if entry is not None and kept + size <= limit_bytes:
+                kept += size
+            elif self._drop(folder):
+                freed += size
+        return freed
+
+    def _drop(self, folder: Path) -> bool:
+        with _locked(_lock_of(folder), wait=False) as mine:
+            if mine:
+                _remove(folder)
+            return mine
+
+    def _folders(self) -> list[Path]:
+        """Of every entry, last used first."""
+        with contextlib.suppress(OSError):
+            found = [p for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+            return sorted(found, key=_last_used, reverse=True)
+        return []
+
+    @contextlib.contextmanager
+    def claimed(self, requests: Iterable[ExportRequest], *, wait: bool) -> Iterator[list[ExportRequest]]:
+        """Those requests that no other process may get, make or drop within the block.
+
+        With `wait` all of them, after whoever had them; without, those that are free at once. A process
+        that waits holds only keys that sort before, so that two cannot wait for each other.
+        """
+        keys = {request: key_of(request) for request in requests}
+        with contextlib.ExitStack() as stack:
+            mine = {
+                key
+                for key in sorted(set(keys.values()))
+                if stack.enter_context(_locked(_lock_of(self.folder / key), wait=wait))
+            }
+            yield [request for request, key in keys.items() if key in mine]
+
+
+def key_of(request: ExportRequest) -> str:
+    """Hex sha256 of the request, the versions of its tools, and this package's own code."""
+    tools = versions((*target(request.target).packages, "torch", "regnet-edge"))
+    text = codec.canonical((request.key, tools, _own_code()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _own_code() -> str:
+    """Hash of the modules that decide what a file holds: in a checkout they change without a version."""
+    import regnet_edge
+
+    core = Path(str(regnet_edge.__file__)).parent
+    sources = [core / "model.py", *core.glob("weights/*.py"), *Path(__file__).parent.rglob("*.py")]
+    digest = hashlib.sha256()
+    for source in sorted(sources):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(folder: Path, *, check_hash: bool = True) -> Artifact | None:
+    """The artifact of an entry that is whole."""
+    try:
+        file = _file_in(folder)
+        return None if file is None else Artifact.load(file, check_hash=check_hash)
+    except (OSError, ArtifactError):
+        return None
+
+
+def _entry(folder: Path) -> Entry | None:
+    artifact = _read(folder, check_hash=False)
+    if artifact is None:
+        return None
+    return Entry(folder.name, artifact, _size_or_zero(folder), _last_used(folder))
+
+
+def _file_in(entry: Path) -> Path | None:
+    sidecars = list(entry.glob("*.json"))
+    return sidecars[0].with_suffix("") if len(sidecars) == 1 else None
+
+
+def _copy(source: Path, to: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, to)
+    else:
+        shutil.copyfile(source, to)
+
+
+def _remove(entry: Path) -> None:
+    shutil.rmtree(entry, ignore_errors=True)
+
+
+def _last_used(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except OSError:
+        return time.time()
+
+
+def _size_or_zero(folder: Path) -> int:
+    try:
+        return size_of(folder)
+    except OSError:
+        return 0
+
+
+def _lock_of(entry: Path) -> Path:
+    return entry.with_name(f".{entry.name}.lock")
+
+
+@contextlib.contextmanager
+def _locked(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Whether this process has the lock within the block; True too where the disk knows no locks."""
+    try:
+        handle = _acquire(path, wait)
+    except BlockingIOError:
+        yield False
+        return
+    except OSError:
+        yield True  # the worst that follows is a file made twice
+        return
+    try:
+        yield True
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        os.close(handle)
+
+
+def _acquire(path: Path, wait: bool) -> int:
+    """A descriptor of the locked file, which is the one at `path` still: its last owner unlinks it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if os.fstat(handle).st_nlink:
+                return handle
+        except OSError:
+            os.close(handle)
+            raise
+        os.close(handle)
