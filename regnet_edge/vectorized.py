@@ -190,7 +190,8 @@ def _steps(draws: RegNetDraws) -> tuple[Floats, Floats, Floats, Booleans]:
     n = len(draws)
     ratio, edge, power = draws.w0 / draws.wa, np.sqrt(wm), np.ones(n)
     begin, steps, doubtful = np.zeros(n), np.zeros(n), np.zeros(n, dtype=np.bool_)
-    counts, widths = [], []
+    counts: list[Floats] = []
+    widths: list[Floats] = []
     while (begin < depth).any() and len(counts) < _MAX_STEPS:
         x = ratio * (edge - 1)  # the block where s reaches k + 1/2
         near = np.rint(x)

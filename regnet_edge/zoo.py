@@ -1,8 +1,8 @@
 """The published RegNets by every name people type.
 
-The 24 nets of the authors' model zoo (PAPER tables 3 and 4; parameters, and top-1 error at 100 epochs,
-from the configs and logs published with facebookresearch/pycls), torchvision's three whose widths its own
-rounding makes wider, as `_tv`, and its RegNetY-128GF. Nothing here needs torch.
+The 24 nets of the authors' model zoo (parameters from the configs, top-1 errors from the logs published
+with facebookresearch/pycls), torchvision's three whose widths its own rounding makes wider, as `_tv`, and
+its RegNetY-128GF. Nothing here needs torch.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from regnet_edge import codec
 from regnet_edge.config import AnyNetConfig
-from regnet_edge.errors import WeightsError
+from regnet_edge.errors import UsageError, WeightsError
 from regnet_edge.weights import checkpoint, fit, layouts
 from regnet_edge.weights.checkpoint import Checkpoint
 from regnet_edge.weights.layouts import LAYOUTS, Layout
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LAYOUTS",
     "Loaded",
+    "convert",
     "entry_of",
     "is_reference",
     "load",
@@ -102,6 +103,27 @@ def read(path: Path | str, config: AnyNetConfig | None = None, *, new_head: bool
         config, model = _recognized(found, layout)
     state = fit.own_state(found, layout, config, new_head=new_head)
     return Loaded(_filled(config, state), layout.name, found.section, model, found.metadata)
+
+
+def convert(
+    source: Path | str,
+    out: Path,
+    layout: str = "own",
+    config: AnyNetConfig | None = None,
+    *,
+    new_head: bool = False,
+    force: bool = False,
+) -> Loaded:
+    """Read a checkpoint in any layout and write it in another; what was read comes back.
+
+    An `out` that exists is kept unless `force`; raises UsageError then, and WeightsError as `read` does.
+    """
+    layouts.find(layout)
+    if out.exists() and not force:
+        raise UsageError(f"{out} exists already; give another name, or --force to replace it")
+    loaded = read(source, config, new_head=new_head)
+    write(loaded.net, out, layout)
+    return loaded
 
 
 def replace_head(net: RegNet, num_classes: int, *, seed: int = 0) -> RegNet:

@@ -98,8 +98,8 @@ def check(found: Checkpoint, layout: Layout, config: AnyNetConfig) -> None:
     have, where = classes(found.tensors, layout), f"{found.path} ({layout.name} layout)"
     if have is not None and not difference(found.tensors, layout, replace(config, num_classes=have)):
         raise WeightsError(
-            f"{where} has {have} classes and the network {config.num_classes}; ask for {have} classes, or "
-            "for a new head on purpose"
+            f"{where} has {have} classes and the network {config.num_classes}; pass --classes {have} to "
+            "use it as it is"
         )
     twin = identify(found.tensors, layout)
     advice = (
@@ -142,7 +142,8 @@ def _number(found: Checkpoint, theirs: str, own: str) -> Tensor:
         raise WeightsError(
             f"{found.path} has {theirs} as {tensor.dtype}; save the net in float32, before quantizing"
         )
-    return tensor.to(torch.float32).contiguous()
+    # a copy at an address of torch's own: where numbers lie in a file decides the last bits of a product
+    return tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
 
 
 def fresh_head(config: AnyNetConfig, seed: int = 0) -> torch.nn.Linear:

@@ -99,8 +99,8 @@ def _timm(name: str) -> Path:
     timm = _package("timm", reference)
     bare = name.removeprefix("timm/")
     entry = entry_of(reference)
-    tag = bare.split(".", 1)[1] if bare.startswith("regnet") and _has_tag(bare) else ""
-    model = entry.timm if entry else bare.split(".", 1)[0]
+    net, _, tag = bare.rpartition(".") if _has_tag(bare) else (bare, "", "")
+    model = entry.timm if entry else net
     known = timm.list_models("regnet*")
     if model not in known:
         raise UnknownNameError("timm model", name, known)
@@ -115,7 +115,7 @@ def _timm(name: str) -> Path:
 
 def _has_tag(name: str) -> bool:
     """timm's tag is a word after the dot; 1.6gf is a size."""
-    return name.rpartition(".")[2][:1].isalpha() and "." in name
+    return "." in name and name.rpartition(".")[2][:1].isalpha()
 
 
 def _hugging_face(name: str) -> Path:
