@@ -33,11 +33,11 @@ PLAN_FILE, RESULTS_FILE, MODELS_FOLDER = "ladder.json", "results.jsonl", "models
 ZOO = ("regnetx_200mf", "regnetx_400mf", "regnetx_800mf", "regnety_200mf", "regnety_400mf", "regnety_800mf")
 # AnyNetX_A with group widths of RegNets beside the paper's, and half of the networks with SE
 POOL_SPACE = replace(
-    ANYNET_X_A, name="ladder", group_widths=(1, 2, 4, 8, 16, 24, 32, 48, 64), se_ratios=(0.0, 0.25)
+    ANYNET_X_A, name="ladder", group_widths=(1, 2, 4, 8, 16, 24, 32, 64, 128), se_ratios=(0.0, 0.25)
 )
 TYPICAL_TILE = Tile(16, 1)
 MAX_PADDED_MF = 4000.0  # a network of tiny groups takes far longer than its flops say
-TRIES = 2  # further visits where one was invalid
+TRIES = 1  # further passes over files that have invalid visits
 
 Role = Literal["zoo", "design", "holdout"]
 
@@ -287,7 +287,7 @@ class Climb:
     def run(self, files: Sequence[Path], measure: Measure) -> int:
         """Measure what the results file lacks, repeating invalid visits; the number of lines added.
 
-        A file gets at most `TRIES` further visits, so that a noisy machine ends too.
+        There are at most `TRIES` further passes, so that a noisy machine ends too.
         """
         added = 0
         for _ in range(1 + TRIES):
@@ -300,14 +300,25 @@ class Climb:
 
     def _pass(self, left: Sequence[Path], measure: Measure) -> int:
         start, rng = self.clock(), np.random.default_rng(self.seed)
-        done = 0
         _drop_cut_line(self.results)
+        rounds = valid_visits(read_lines(self.results)) if self.results.exists() else Counter[str]()
+        done = 0
         with self.results.open("a", encoding="utf-8") as stream:
-            for done, m in enumerate(measure(left), 1):
+            for done, measured in enumerate(measure(left), 1):
+                m = in_round(measured, rounds[measured.artifact.file])
+                rounds += valid_visits([m])
                 write_line(stream, m, rng)
                 remark = "" if m.valid else "invalid: " + "; ".join(r.sentence for r in m.validity.reasons)
-                self.tell(Progress("measure", m.artifact.file, done, len(left), self.clock() - start, remark))
+                self.tell(self._progress(m.artifact.file, done, len(left), start, remark))
         return done
+
+    def _progress(self, name: str, done: int, total: int, start: float, remark: str) -> Progress:
+        return Progress("measure", name, done, max(done, total), self.clock() - start, remark)
+
+
+def in_round(m: Measurement, number: int) -> Measurement:
+    """The record as that round's."""
+    return replace(m, plan=replace(m.plan, round=number))
 
 
 def _drop_cut_line(results: Path) -> None:

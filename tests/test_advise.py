@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from regnet_edge.benchmarks.advise import (
     Adviser,
     Budget,
@@ -19,10 +20,13 @@ from regnet_edge.benchmarks.advise import (
     try_out,
 )
 from regnet_edge.benchmarks.law import Point, fit_split
-from regnet_edge.benchmarks.measurement import Measurement
+from regnet_edge.benchmarks.measurement import Measurement, write_line
 from regnet_edge.benchmarks.simulated import SimulatedDevice
+from regnet_edge.benchmarks.workbench import Bench, Files
 
+from regnet_edge.artifact import Precision
 from regnet_edge.complexity import complexity
+from regnet_edge.config import AnyNetConfig
 from regnet_edge.design_space.sampling import Regime, sample_anynets
 from regnet_edge.design_space.spaces import ANYNET_X_A, REGNET_Y, within_caps
 from regnet_edge.errors import ConversionError, MeasurementError, UsageError
@@ -49,7 +53,7 @@ def choices(adviser: Adviser) -> list[Choice]:
     return adviser.search(BUDGET, np.random.default_rng(1), draws=DRAWS)
 
 
-class Bench:
+class Shop:
     """Builds by writing down a name, measures by the formula; `slow` files take three times as long."""
 
     def __init__(self, broken: str = "", slow: Sequence[str] = ()) -> None:
@@ -141,7 +145,7 @@ def test_sizes_follow_the_measured_files(adviser: Adviser) -> None:
 
 def test_the_pick_has_the_most_flops_of_those_that_hold_when_measured(choices: list[Choice]) -> None:
     top = finalists(choices)
-    bench = Bench(broken=top[0].name, slow=[top[1].name])
+    bench = Shop(broken=top[0].name, slow=[top[1].name])
     tried = try_out(top, bench.build, bench.measure)
     assert [t.choice for t in tried] == top
     assert tried[0].failure.startswith("the file computes something else")
@@ -153,17 +157,56 @@ def test_the_pick_has_the_most_flops_of_those_that_hold_when_measured(choices: l
 
 def test_where_nothing_holds_nothing_is_picked(choices: list[Choice]) -> None:
     top = finalists(choices)
-    bench = Bench(slow=[c.name for c in top])
+    bench = Shop(slow=[c.name for c in top])
     assert pick(try_out(top, bench.build, bench.measure), BUDGET) is None
     small = replace(BUDGET, max_bytes=1.0)
-    honest = Bench()
+    honest = Shop()
     assert pick(try_out(top, honest.build, honest.measure), small) is None
 
 
 def test_a_disturbed_measurement_decides_nothing(choices: list[Choice]) -> None:
-    bench = Bench()
+    bench = Shop()
     top = finalists(choices)[:1]
     bench.device = replace(bench.device, disturbed=frozenset({f"{top[0].name}.tflite"}))
     tried = try_out(top, bench.build, bench.measure)
     assert tried[0].measurement is not None
     assert pick(tried, BUDGET) is None
+
+
+def test_the_command_shows_the_front_and_measures_before_it_picks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from regnet_edge.cli.advise import command
+
+    device, rng, results = (
+        SimulatedDevice(np.random.default_rng(0)),
+        np.random.default_rng(0),
+        tmp_path / "r.jsonl",
+    )
+    with results.open("w", encoding="utf-8") as stream:
+        for i, config in enumerate(sample_anynets(ANYNET_X_A, 24, rng, Regime(50e6, 1.5e9))):
+            for precision in ("fp32", "int8"):
+                write_line(stream, device.record(f"net-{i}", config, precision=precision), rng)
+    made: dict[str, AnyNetConfig] = {}
+
+    def make(self: Files, name: str, config: AnyNetConfig, wanted: Sequence[Precision]) -> list[Path]:
+        made[f"{name}.tflite"] = config
+        return [Path(f"{name}.tflite")]
+
+    monkeypatch.setattr(Files, "make", make)
+    monkeypatch.setattr(Files, "verify", lambda self, path: None)
+    monkeypatch.setattr(
+        Bench,
+        "measure",
+        lambda self, paths: (device.record(p.stem, made[p.name], file=p.name) for p in paths),
+    )
+    arguments = ["--results", str(results), "--budget-ms", "15", "--draws", "50"]
+    told = CliRunner().invoke(command, [*arguments, "--precision", "fp32", "--convert"])
+    assert told.exit_code == 0, told.output
+    assert "90 % interval" in told.output
+    assert "predicted and measured" in told.output
+    assert len(made) == 5
+    assert "pick regnet" in told.output
+    vague = CliRunner().invoke(command, arguments)
+    assert isinstance(vague.exception, UsageError)
+    assert "say which with --precision" in str(vague.exception)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from regnet_edge.benchmarks.fakes import FakeHost, observation
 from regnet_edge.benchmarks.ladder import (
     PLAN_FILE,
     Climb,
@@ -27,12 +29,15 @@ from regnet_edge.benchmarks.ladder import (
 )
 from regnet_edge.benchmarks.law import SPLIT
 from regnet_edge.benchmarks.measurement import Measurement, read_lines
+from regnet_edge.benchmarks.plan import Plan as MeasuringPlan
 from regnet_edge.benchmarks.simulated import SimulatedDevice
 from regnet_edge.benchmarks.terms import Net, matrix
+from regnet_edge.benchmarks.workbench import Bench, Files, precisions
 
+from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, Precision, Structure, WeightsRef
 from regnet_edge.complexity import complexity
 from regnet_edge.config import AnyNetConfig, RegNetConfig
-from regnet_edge.errors import ConversionError, MeasurementError, UsageError
+from regnet_edge.errors import ConversionError, MeasurementError, UnknownNameError, UsageError
 
 SETTINGS = Settings("tflite", ("fp32", "int8"), nets=16, pool=200)
 OTHER = replace(SETTINGS, precisions=("fp32",))
@@ -48,7 +53,7 @@ class Stopped(Exception):  # noqa: N818  # the user stopped it, which is no erro
     """Somebody pressed Ctrl-C."""
 
 
-class Bench:
+class Device:
     """A simulated device that finds networks by file name, and stops after `limit` visits."""
 
     def __init__(self, plan: Plan, limit: int = 10**6, disturbed: frozenset[str] = frozenset()) -> None:
@@ -71,7 +76,7 @@ class Bench:
             )
 
 
-def climb(bench: Bench, plan: Plan, results: Path, told: list[Progress]) -> int:
+def climb(bench: Device, plan: Plan, results: Path, told: list[Progress]) -> int:
     files = make_all(plan, bench.make, told.append)
     return Climb(2, 0, results, told.append).run(files, bench.measure)
 
@@ -135,28 +140,30 @@ def test_visits_go_there_and_back_and_leave_out_what_is_done() -> None:
 
 def test_an_interrupted_ladder_goes_on_where_it_stopped(plan: Plan, tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
-    first = Bench(plan, limit=17)
+    first = Device(plan, limit=17)
     with pytest.raises(Stopped):
         climb(first, plan, results, [])
     with results.open("a", encoding="utf-8") as stream:
         stream.write('{"version": 1, "cut')  # killed in the middle of a line
-    second = Bench(plan)
+    second = Device(plan)
     assert climb(second, plan, results, []) == 64 - 17
-    whole = Bench(plan)
+    whole = Device(plan)
     climb(whole, plan, tmp_path / "whole.jsonl", [])
     assert first.seen + second.seen == whole.seen
     assert set(valid_visits(read_lines(results)).values()) == {2}
-    assert climb(Bench(plan), plan, results, []) == 0
+    assert climb(Device(plan), plan, results, []) == 0
 
 
 def test_invalid_visits_are_repeated_but_not_for_ever(plan: Plan, tmp_path: Path) -> None:
     bad = "holdout-01@fp32.tflite"
-    bench = Bench(plan, disturbed=frozenset({bad}))
+    bench = Device(plan, disturbed=frozenset({bad}))
     told: list[Progress] = []
     climb(bench, plan, tmp_path / "results.jsonl", told)
-    assert Counter(bench.seen)[bad] == 6
+    assert Counter(bench.seen)[bad] == 4
     assert all(n == 2 for name, n in Counter(bench.seen).items() if name != bad)
     assert any(p.remark.startswith("invalid: ") for p in told)
+    rounds = [m.plan.round for m in read_lines(tmp_path / "results.jsonl") if m.artifact.file != bad]
+    assert Counter(rounds) == {0: 31, 1: 31}
 
 
 def test_a_network_that_cannot_be_converted_is_told_and_left_out(plan: Plan) -> None:
@@ -176,7 +183,7 @@ def test_a_network_that_cannot_be_converted_is_told_and_left_out(plan: Plan) -> 
 def test_progress_tells_how_long_the_rest_will_take(plan: Plan, tmp_path: Path) -> None:
     seconds = iter(range(1000))
     told: list[Progress] = []
-    make_all(plan, Bench(plan).make, told.append, clock=lambda: float(next(seconds)))
+    make_all(plan, Device(plan).make, told.append, clock=lambda: float(next(seconds)))
     assert told[3].done == 4
     assert told[3].elapsed_s == 4
     assert told[3].left_s == 12
@@ -192,3 +199,53 @@ def test_an_estimate_shrinks_with_what_is_done(plan: Plan) -> None:
 def test_the_default_ladder_fits_into_half_an_hour() -> None:
     plan = draw(replace(SETTINGS, nets=40), ZOO)
     assert estimate(plan, rounds=2, visit_s=5).minutes < 30
+
+
+# ---- the workbench: real files, a host that is a list of answers
+
+
+def artifact(folder: Path, rung: Rung) -> Path:
+    model = ModelSpec(rung.name, rung.config, WeightsRef("untrained"))
+    path = folder / f"{rung.name}-224-fp32.tflite"
+    path.write_bytes(b"file")
+    Artifact.describe(path, ExportRequest(model, "tflite"), Structure(1, 0, {}), {}, 0.0).save()
+    return path
+
+
+def test_a_bench_measures_each_visit_in_order_and_tells_what_failed(plan: Plan, tmp_path: Path) -> None:
+    one, two = (artifact(tmp_path, rung) for rung in plan.rungs[:2])
+    quick, told = observation([1.0] * 40), list[str]()
+    host = FakeHost([quick, "the runtime refuses the file; convert it again", quick, quick])
+    bench = Bench("local", MeasuringPlan(rounds=1, min_runs=10), ("regnet-edge",), told.append)
+    found = list(bench.measure_on(host, [one, two, one]))
+    assert [m.artifact.file for m in found] == [one.name, one.name]
+    assert found[0].model.config == plan.rungs[0].config
+    assert len(told) == 1
+    assert "the runtime refuses the file" in told[0]
+
+
+def test_precisions_are_words_between_commas() -> None:
+    assert precisions("fp32, int8") == ("fp32", "int8")
+    with pytest.raises(UnknownNameError, match="unknown precision 'int9'"):
+        precisions("fp32,int9")
+
+
+def test_the_command_plans_measures_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from regnet_edge.cli.ladder import command
+
+    def make(self: Files, name: str, config: AnyNetConfig, wanted: Sequence[Precision]) -> list[Path]:
+        bench.configs[name] = config
+        return [Path(f"{name}@{p}.tflite") for p in wanted]
+
+    bench = Device(Plan(SETTINGS, ()))
+    monkeypatch.setattr("regnet_edge.benchmarks.ladder.zoo_rungs", lambda: ZOO)
+    monkeypatch.setattr(Files, "make", make)
+    monkeypatch.setattr(Bench, "measure", lambda self, paths: bench.measure(paths))
+    arguments = ["--nets", "16", "--out", str(tmp_path)]
+    planned = CliRunner().invoke(command, [*arguments, "--plan-only"])
+    assert planned.exit_code == 0, planned.output
+    assert "16 networks (5 set aside, 1 published, 10 designed) in fp32, int8: about" in planned.output
+    assert not (tmp_path / "results.jsonl").exists()
+    measured = CliRunner().invoke(command, arguments)
+    assert "64 measurements added" in measured.output
+    assert "0 measurements added" in CliRunner().invoke(command, arguments).output
