@@ -17,6 +17,7 @@ from regnet_edge.artifact import Artifact, ExportRequest, Precision, Structure
 from regnet_edge.errors import ArtifactError
 
 from . import INPUT_NAME, OUTPUT_NAME, Source, in_batches, sidecar_metadata, versions
+from .tflite_quantize import quantized
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,15 +35,16 @@ class TFLite:
     name: str = "tflite"
     suffix: str = ".tflite"
     aliases: tuple[str, ...] = ("litert",)
-    precisions: frozenset[Precision] = frozenset({"fp32"})
-    packages: tuple[str, ...] = ("litert-torch", "ai-edge-litert")
+    precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "int8", "int8x16", "w8", "dynamic"})
+    packages: tuple[str, ...] = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer")
     takes_program: bool = False
 
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; input `image` is NHWC, output `logits`."""
         with quiet():
-            model = _litert_model(source)
-            model.export(str(out))
+            _litert_model(source).export(str(out))
+            if request.precision != "fp32":
+                out.write_bytes(quantized(out.read_bytes(), request, source.calibration))
         annotate(out, request)
         return structure(out)
 
@@ -107,7 +109,9 @@ def annotate(path: Path, request: ExportRequest) -> None:
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes())
+    content = path.read_bytes()
+    model = schema.ModelT.InitFromPackedBuf(content)
+    _gather_buffers(model, content)
     [graph] = model.subgraphs
     graph.tensors[graph.inputs[0]].name = INPUT_NAME.encode()
     graph.tensors[graph.outputs[0]].name = OUTPUT_NAME.encode()
@@ -119,6 +123,16 @@ def annotate(path: Path, request: ExportRequest) -> None:
     builder = flatbuffers.Builder(path.stat().st_size)
     builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
     path.write_bytes(builder.Output())
+
+
+def _gather_buffers(model: Any, content: bytes) -> None:
+    """Bring the buffers that the quantizer wrote behind the flatbuffer back into it."""
+    import numpy as np
+
+    for buffer in model.buffers:
+        if buffer.offset:
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
 
 
 def metadata(path: Path) -> dict[str, str]:
@@ -148,10 +162,9 @@ def structure(path: Path) -> Structure:
         code = model.OperatorCodes(op.OpcodeIndex())
         name = names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
         ops[name] += 1
-        if name == "CONV_2D":
-            seen, kernel = graph.Tensors(op.Inputs(0)), graph.Tensors(op.Inputs(1))
-            grouped += seen.Shape(3) != kernel.Shape(3)
-        grouped += name == "DEPTHWISE_CONV_2D"
+        if name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            seen, kernel = graph.Tensors(op.Inputs(0)).Shape(3), graph.Tensors(op.Inputs(1)).Shape(3)
+            grouped += seen > 1 and (name == "DEPTHWISE_CONV_2D" or seen != kernel)
     return Structure(
         convs=ops["CONV_2D"] + ops["DEPTHWISE_CONV_2D"], grouped_convs=grouped, ops=dict(sorted(ops.items()))
     )
