@@ -137,8 +137,9 @@ def _state(path: Path, data: object) -> tuple[dict[str, Tensor], str]:
 def _better(data: Mapping[str, Any]) -> str:
     """PYCLS keeps the net and its average with the error of each: the lower one counts."""
     ema, plain = data.get("ema_err"), data.get("test_err")
-    known = isinstance(ema, int | float) and isinstance(plain, int | float)
-    return "ema_state" if known and ema < plain else "model_state"
+    if isinstance(ema, int | float) and isinstance(plain, int | float) and ema < plain:
+        return "ema_state"
+    return "model_state"
 
 
 def _without_prefix(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

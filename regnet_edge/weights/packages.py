@@ -127,13 +127,13 @@ def _hugging_face(name: str) -> Path:
 
 
 def _from_hub(reference: str, repository: str) -> Path:
-    hub = _package("huggingface_hub", reference)
+    hub, errors = _package("huggingface_hub", reference), _package("huggingface_hub.errors", reference)
     error: BaseException | None = None
     for offline in (True, False):
         for name in _HF_FILES:
             try:
                 return Path(_fetch(hub.hf_hub_download, repository, name, offline))
-            except (OSError, ValueError, hub.errors.EntryNotFoundError) as caught:
+            except (OSError, ValueError, errors.EntryNotFoundError) as caught:
                 error = caught
     raise _unreachable(reference, error or FileNotFoundError(repository))
 
