@@ -131,6 +131,7 @@ SPLIT = Form(
     "split",
     (
         "constant", "dense flops", "grouped flops", "depthwise flops", "groups x pixels", "groups",
+        "grouped outputs", "added elements",
         "activations", "3x3 activations", "SE activations", "params", "ops",
     ),
 )  # fmt: skip

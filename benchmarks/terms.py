@@ -6,7 +6,7 @@ kernel computes whole tiles, so 3 output channels of a group cost as much as a t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,10 +50,6 @@ class Net:
         """The network at a square input of `resolution` pixels."""
         blocks = config.depth if config.block != "v" else 0
         return cls(layers(config, resolution), blocks, config.depth if config.se_ratio else 0)
-
-    def convs(self) -> Iterable[Layer]:
-        """The convolutions over more than one pixel."""
-        return (x for x in self.layers if x.kind == "conv" and ".se." not in x.name)
 
 
 def is_depthwise(layer: Layer) -> bool:
@@ -117,6 +113,16 @@ def _groups(net: Net, tile: Tile) -> float:
     return sum(x.groups for x in net.layers if is_grouped(x))
 
 
+def _grouped_outputs(net: Net, tile: Tile) -> float:
+    grouped = (x for x in net.layers if is_grouped(x))
+    return sum(_round_up(x.c_out // x.groups, tile.outputs) * x.groups * x.size**2 for x in grouped)
+
+
+def _added_elements(net: Net, tile: Tile) -> float:
+    last = {x.name.rpartition(".")[0]: x for x in net.layers if x.name.endswith((".b", ".c"))}
+    return sum(x.complexity.activations for x in last.values()) if net.blocks else 0
+
+
 def _wide_activations(net: Net, tile: Tile) -> float:
     return sum(x.complexity.activations for x in net.layers if x.kernel > 1)
 
@@ -152,6 +158,8 @@ _TERMS = (
     Term("depthwise flops", "MF", 1e6, _depthwise_flops),
     Term("groups x pixels", "M", 1e6, _group_pixels),
     Term("groups", "group", 1, _groups),
+    Term("grouped outputs", "M elements, padded", 1e6, _grouped_outputs),
+    Term("added elements", "M elements", 1e6, _added_elements),
     Term("3x3 activations", "M elements", 1e6, _wide_activations),
     Term("SE activations", "M elements", 1e6, _se_activations),
 )

@@ -104,7 +104,7 @@ def test_flops_and_activations_are_less_alike_on_the_ladder_than_among_regnets(p
     nets = [Net.of(r.config, 224) for r in plan.rungs if r.role != "holdout"]
     flops, activations = matrix(nets, ("flops", "activations")).T
     assert abs(np.corrcoef(flops, activations)[0, 1]) < 0.9
-    assert np.linalg.matrix_rank(matrix(nets, SPLIT.terms)) == len(SPLIT.terms)
+    assert np.linalg.matrix_rank(matrix(nets, SPLIT.terms)) == min(len(nets), len(SPLIT.terms))
 
 
 def test_a_plan_file_reads_back_and_a_folder_keeps_its_plan(

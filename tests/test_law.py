@@ -39,7 +39,7 @@ from regnet_edge.benchmarks.simulated import PRICES, TRUTH, SimulatedDevice
 from regnet_edge.benchmarks.terms import NAMES, Net, Tile, is_depthwise, is_grouped, matrix, padded_flops
 
 from regnet_edge.complexity import Layer, complexity
-from regnet_edge.config import AnyNetConfig, RegNetConfig
+from regnet_edge.config import AnyNetConfig, RegNetConfig, Stage
 from regnet_edge.design_space.sampling import Regime, sample_anynets
 from regnet_edge.design_space.spaces import ANYNET_X_A
 from regnet_edge.errors import MeasurementError, UnknownNameError, UsageError
@@ -310,3 +310,19 @@ def test_a_d_optimal_choice_tells_terms_apart_better_than_chance(configs: tuple[
 def test_a_pool_that_is_too_small_is_refused() -> None:
     with pytest.raises(UsageError, match="draw a larger pool"):
         d_optimal(np.ones((2, 2)), 3, np.ones((1, 2)))
+
+
+def test_added_elements_are_the_outputs_of_residual_blocks() -> None:
+    stage = AnyNetConfig((Stage(2, 64, 8),))  # two blocks of 64 channels at 56 x 56
+    assert matrix([Net.of(stage, 224)], ["added elements"])[0, 0] == pytest.approx(2 * 64 * 56**2 / 1e6)
+    plain = AnyNetConfig((Stage(2, 64, 64),), block="v")
+    assert matrix([Net.of(plain, 224)], ["added elements"])[0, 0] == 0
+    single = AnyNetConfig((Stage(2, 64, 64),), block="vr")
+    assert matrix([Net.of(single, 224)], ["added elements"])[0, 0] == pytest.approx(2 * 64 * 56**2 / 1e6)
+
+
+def test_grouped_outputs_are_padded_by_group() -> None:
+    stage = AnyNetConfig((Stage(1, 48, 8),))  # 6 groups of 8 channels at 56 x 56
+    assert matrix([Net.of(stage, 224)], ["grouped outputs"], Tile(16))[0, 0] == pytest.approx(
+        6 * 16 * 56**2 / 1e6
+    )
