@@ -1,0 +1,238 @@
+"""How often the verdict is right, for real: `python -m regnet_edge.benchmarks.selftest model.tflite`.
+
+On a quiet machine with at least two CPUs: a busy loop on the measured CPU has to be called invalid, quiet
+runs valid, a memory copy on another CPU has to be named, pairs of valid runs and the runtime's own tool have
+to agree. Takes some ten minutes with 20 runs each, and fails where a rate is missed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+import click
+
+from regnet_edge.artifact import Artifact
+from regnet_edge.errors import MeasurementError, RegNetEdgeError, UsageError
+
+from .hosts import Host, HostOptions, open_host
+from .measurement import Measurement
+from .plan import Plan, Trial, trials
+from .session import QUIET_SHARE, RealWatch, Session
+
+BUSY = "while True: pass"
+COPY = (
+    "import numpy as np\na = np.ones(1 << 25)\nb = np.empty_like(a)\n"
+    "while True:\n    np.copyto(b, a)\n    np.copyto(a, b)"
+)
+PAIR_SHARE, TOOL_SHARE = 0.02, 0.05
+WAIT_S, LONGEST_WAIT_S = 5.0, 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often something came true, of how many times, and how often it has to."""
+
+    name: str
+    times: int
+    of: int
+    wanted: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is often enough."""
+        return self.of > 0 and self.times >= self.wanted
+
+    def line(self) -> str:
+        """For people."""
+        word = "ok" if self.passed else "MISSED"
+        return f"{word} {self.name}: {self.times} of {self.of} (at least {self.wanted})"
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Measures one trial on one CPU of this machine, once at a time."""
+
+    host: Host
+    trial: Trial
+    cpu: int
+    other: int
+    watch: RealWatch = field(default_factory=RealWatch)
+
+    def measure(self) -> Measurement:
+        """One measurement in a fresh process; raises MeasurementError."""
+        plan = replace(Plan.of_mode("burst"), affinity=str(self.cpu), rounds=1)
+        for moment in Session(self.host, plan, [self.trial]).run():
+            if moment.kind == "failed":
+                raise MeasurementError(moment.sentence)
+            if moment.measurement is not None:
+                return moment.measurement
+        raise MeasurementError("nothing was measured; name an artifact that this machine can run")
+
+    def settle(self) -> None:
+        """Wait until the machine is quiet; raises MeasurementError where it never is."""
+        began = self.watch.seconds()
+        while (self.host.busy() or 0.0) > QUIET_SHARE:
+            if self.watch.seconds() - began > LONGEST_WAIT_S:
+                raise MeasurementError(
+                    "the machine is not quiet; end other jobs, then start the self-test again"
+                )
+            self.watch.sleep(WAIT_S)
+
+
+@contextlib.contextmanager
+def disturbance(code: str, cpu: int) -> Iterator[int]:
+    """A process that runs Python code on that CPU for as long as the block lasts; gives its pid."""
+    pinned = f"import os\nos.sched_setaffinity(0, {{{cpu}}})\n{code}"
+    process = subprocess.Popen([sys.executable, "-c", pinned])
+    try:
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def disturbed(
+    bench: Bench, runs: int, code: str, cpu: int, noticed: Callable[[Measurement, int], bool]
+) -> int:
+    """How many of so many measurements notice the disturbance."""
+    count = 0
+    for _ in range(runs):
+        bench.settle()
+        with disturbance(code, cpu) as pid:
+            bench.watch.sleep(1.0)
+            count += noticed(bench.measure(), pid)
+    return count
+
+
+def names_neighbour(m: Measurement, pid: int) -> bool:
+    """Whether a reason tells of the other CPU and of that process."""
+    return any(r.rule == "other_cpus" and f"pid {pid})" in r.sentence for r in m.validity.reasons)
+
+
+def quiet_series(bench: Bench, runs: int) -> list[Measurement]:
+    """So many measurements with nothing done to disturb them."""
+    made = []
+    for _ in range(runs):
+        bench.settle()
+        made.append(bench.measure())
+    return made
+
+
+def agreeing(medians_ms: Sequence[float], share: float) -> tuple[int, int]:
+    """(neighbouring pairs that agree within the share, pairs)."""
+    pairs = list(pairwise(medians_ms))
+    return sum(abs(a - b) <= share * min(a, b) for a, b in pairs), len(pairs)
+
+
+def tool_median_ms(bench: Bench, runs: int = 300) -> float:
+    """The median that litert-benchmark gives, pinned to the same CPU."""
+    tool = Path(sys.executable).with_name("litert-benchmark")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        argv = [
+            said = done.stderr[-200:].strip()
+            raise MeasurementError(f"{tool} failed ({said}); install ai-edge-litert")
+            "--num_threads", "1", "--result_json", str(report),
+        ]  # fmt: skip
+        with pinned(bench.cpu):
+            done = subprocess.run(argv, capture_output=True, encoding="utf-8", errors="replace", check=False)
+        if done.returncode or not report.is_file():
+            raise MeasurementError(
+                f"{tool} failed ({done.stderr.strip()[-200:]}); pip install ai-edge-litert"
+            )
+        return find_number(json.loads(report.read_text(encoding="utf-8")), "median_ms")
+
+
+@contextlib.contextmanager
+def pinned(cpu: int) -> Iterator[None]:
+    """This process, and what it starts, on one CPU."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def find_number(data: object, key: str) -> float:
+    """The first number of that name in nested JSON; raises MeasurementError."""
+    waiting = [data]
+    while waiting:
+        value = waiting.pop(0)
+        if isinstance(value, dict):
+            if isinstance(value.get(key), int | float):
+                return float(value[key])
+            waiting += list(value.values())
+        elif isinstance(value, list):
+            waiting += value
+    raise MeasurementError(f"the tool's report has no {key}; its version is another")
+
+
+def against_tool(bench: Bench, times: int, say: Callable[[str], None]) -> int:
+    """How often our valid median and the tool's lie within 5 %."""
+    agreed = 0
+    for _ in range(times):
+        bench.settle()
+        ours, theirs = bench.measure(), tool_median_ms(bench)
+        say(f"  ours {ours.median_ms:.3f} ms ({ours.validity.verdict}), litert-benchmark {theirs:.3f} ms")
+        agreed += ours.valid and abs(ours.median_ms - theirs) <= TOOL_SHARE * theirs
+    return agreed
+
+
+def rates(bench: Bench, runs: int, say: Callable[[str], None]) -> Iterator[Rate]:
+    """Every rate in turn."""
+    most = -(-runs * 19 // 20)
+    series = quiet_series(bench, runs + 1)
+    for m in series:
+        reasons = "".join(f"; {r.sentence}" for r in m.validity.reasons if r.severity != "note")
+        say(f"  {m.median_ms:.3f} ms {m.validity.verdict}{reasons}")
+    valid = sum(m.validity.verdict == "valid" for m in series[:runs])
+    yield Rate("quiet runs called valid", valid, runs, most)
+    agreed, pairs = agreeing([m.median_ms for m in series if m.validity.verdict == "valid"], PAIR_SHARE)
+    yield Rate("pairs of valid runs within 2 %", agreed, pairs, -(-pairs * 19 // 20))
+    busy = disturbed(bench, runs, BUSY, bench.cpu, lambda m, _: m.validity.verdict == "invalid")
+    yield Rate("busy loop on the same CPU called invalid", busy, runs, runs)
+    copied = disturbed(bench, runs, COPY, bench.other, names_neighbour)
+    yield Rate("memory copy on another CPU named", copied, runs, -(-runs * 18 // 20))
+    if bench.trial.runtime == "litert":
+        agreed = against_tool(bench, 3, say)
+        yield Rate("agreement with litert-benchmark within 5 %", agreed, 3, 3)
+
+
+def bench_for(artifact: Artifact, host: Host) -> Bench:
+    """The last CPU measures, the first one disturbs; raises UsageError on a machine with one CPU."""
+    cpus = sorted(c for cluster in host.device().clusters for c in cluster.cpus)
+    if len(cpus) < 2:
+        raise UsageError("the self-test needs two CPUs; run it on a machine that has them")
+    [trial] = trials([artifact], Plan(), ())
+    return Bench(host, trial, cpus[-1], cpus[0])
+
+
+@click.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--runs", type=click.IntRange(min=2), default=20, show_default=True)
+def main(artifact: Path, runs: int) -> None:
+    """Print each rate; exit code 1 where one is missed."""
+    try:
+        with contextlib.closing(open_host("local", HostOptions())) as host:
+            found = []
+            for rate in rates(bench_for(Artifact.load(artifact), host), runs, click.echo):
+                click.echo(rate.line())
+                found.append(rate)
+    except RegNetEdgeError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(0 if all(r.passed for r in found) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,556 @@
+"""Plans, records, the runner, sessions and the command line of the benchmark."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from regnet_edge.benchmarks import runner, schema, table
+from regnet_edge.benchmarks.fakes import DEVICE, FakeEngine, FakeHost, FakeWatch, looks, observation
+from regnet_edge.benchmarks.measurement import (
+    Cluster,
+    Measurement,
+    Observation,
+    Timing,
+    parse_line,
+    read_lines,
+    usable,
+    write_line,
+)
+from regnet_edge.benchmarks.output import compared
+from regnet_edge.benchmarks.plan import Plan, Trial, abba, cpus_of, job_of, parse_affinity, trials
+from regnet_edge.benchmarks.selftest import Rate, agreeing, find_number
+from regnet_edge.benchmarks.session import Moment, Session
+
+from regnet_edge import codec
+from regnet_edge.artifact import IMAGENET, Artifact, ExportRequest, ModelSpec, Structure, WeightsRef
+from regnet_edge.cli import cli
+from regnet_edge.config import RegNetConfig
+from regnet_edge.errors import DeviceError, MeasurementError, RegNetEdgeError, UnknownNameError, UsageError
+
+CONFIG = RegNetConfig(depth=2, w0=8, wa=0, wm=2, group_width=8, num_classes=10).anynet()
+SMALL = replace(IMAGENET, resolution=32)
+MakeArtifact = Callable[..., Artifact]
+
+
+@pytest.fixture
+def make_artifact(tmp_path: Path) -> MakeArtifact:
+    def make(name: str = "net.tflite", target: str = "tflite", data: bytes = b"net") -> Artifact:
+        path = tmp_path / name
+        path.write_bytes(data)
+        model = ModelSpec("net", CONFIG, WeightsRef("untrained"), SMALL)
+        made = Artifact.describe(
+            path, ExportRequest(model, target), Structure(9, 2, {"CONV": 9}), {"t": "1"}, 1.0
+        )
+        made.save()
+        return made
+
+    return make
+
+
+def quiet(ms: float = 10.0, n: int = 120) -> Observation:
+    return observation(list(ms * (1 + 0.005 * np.abs(np.random.default_rng(0).standard_normal(n)))))
+
+
+def disturbed() -> Observation:
+    return observation([10.0] * 120, looks(3.0, waited=0.5))
+
+
+def session(host: FakeHost, made: Sequence[Trial], **changes: Any) -> Session:
+    plan = changes.pop("plan", Plan(rounds=1))
+    return Session(host, plan, made, watch=FakeWatch(), **changes)
+
+
+def measured(moments: Sequence[Moment]) -> list[Measurement]:
+    return [m.measurement for m in moments if m.measurement is not None]
+
+
+def one(make_artifact: MakeArtifact, seen: Observation | None = None) -> Measurement:
+    made = trials([make_artifact()], Plan())
+    [m] = measured(list(session(FakeHost([seen or quiet()]), made).run()))
+    return m
+
+
+# ------------------------------------------------------------ plans
+
+
+@pytest.mark.parametrize(
+    ("text", "cpus"),
+    [
+        ("big", ()),
+        ("any", ()),
+        ("0x6", (1, 2)),
+        ("0x1", (0,)),
+        ("1,3", (1, 3)),
+        ("2-4", (2, 3, 4)),
+        ("7", (7,)),
+    ],
+)
+def test_an_affinity_is_a_cluster_a_mask_or_a_list(text: str, cpus: tuple[int, ...]) -> None:
+    assert parse_affinity(text) == cpus
+
+
+@pytest.mark.parametrize("text", ["", "huge", "0x0", "0xzz", "1,,2", "-1"])
+def test_any_other_affinity_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--affinity is big"):
+        parse_affinity(text)
+
+
+def test_cpus_come_from_the_cluster_that_is_meant() -> None:
+    clusters = (Cluster((4, 5), 2), Cluster((0, 1, 2, 3), 1))
+    assert cpus_of("big", clusters, 2) == ((4, 5), False)
+    assert cpus_of("little", clusters, 1) == ((0, 1, 2, 3), False)
+    assert cpus_of("0x30", clusters, 1) == ((4, 5), True)
+    with pytest.raises(UsageError, match="3 threads do not fit on 2 CPUs"):
+        cpus_of("big", clusters, 3)
+    with pytest.raises(UsageError, match="the device has no CPU 9"):
+        cpus_of("9", clusters, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"threads": (0,)}, "--threads"),
+        ({"min_runs": 0}, "--min-runs"),
+        ({"min_seconds": 9.0, "max_seconds": 1.0}, "is less than"),
+        ({"rounds": 0}, "--rounds"),
+        ({"cooldown_s": -1.0}, "--cooldown"),
+        ({"mode": "warm"}, "unknown mode"),
+    ],
+)
+def test_a_plan_that_cannot_be_meant_is_refused(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        Plan(**changes)
+
+
+def test_a_mode_brings_its_own_numbers() -> None:
+    assert (Plan.of_mode("sustained").min_runs, Plan.of_mode("sustained").max_seconds) == (1024, 180)
+    assert Plan.of_mode("burst", min_runs=7).min_runs == 7
+
+
+def test_visits_are_in_abba_order(make_artifact: MakeArtifact) -> None:
+    made = trials([make_artifact("a.tflite"), make_artifact("b.tflite", data=b"other")], Plan())
+    assert [(r, t.artifact.path.name[0]) for r, t in abba(made, 2)] == [
+        (0, "a"),
+        (0, "b"),
+        (1, "b"),
+        (1, "a"),
+    ]
+
+
+def test_a_baseline_is_measured_once_a_model(make_artifact: MakeArtifact) -> None:
+    files = [make_artifact("a.tflite"), make_artifact("a.onnx", "onnx", b"other")]
+    made = trials(files, Plan(), ("auto", "torch"))
+    assert [(t.subject.file, t.runtime) for t in made] == [
+        ("a.tflite", "litert"), ("net", "torch"), ("a.onnx", "onnxruntime"),
+    ]  # fmt: skip
+
+
+def test_a_job_says_everything_that_a_target_needs(make_artifact: MakeArtifact) -> None:
+    [trial] = trials([make_artifact()], Plan())
+    job = job_of(trial, Plan(), (Cluster((0, 1)),), "/there/net.tflite")
+    assert (job.runtime, job.threads, job.cpus, job.exact) == ("litert", 1, (0, 1), False)
+    assert job.input_shape == (1, 3, 32, 32)
+    text = json.loads(codec.canonical(job))
+    jsonschema.validate(text, schema.plan_schema())
+
+
+# ------------------------------------------------------------ records
+
+
+def test_the_schema_files_are_those_of_the_dataclasses() -> None:
+    for name, text in schema.files().items():
+        assert (schema.folder() / name).read_text() == text, "run python -m regnet_edge.benchmarks.schema"
+
+
+def test_a_record_fits_its_schema_and_reads_back_as_it_was(
+    make_artifact: MakeArtifact, tmp_path: Path
+) -> None:
+    m = one(make_artifact)
+    path = tmp_path / "results.jsonl"
+    with path.open("w") as stream:
+        write_line(stream, m, np.random.default_rng(0))
+        stream.write('{"cut": "sho')
+    [line] = path.read_text().splitlines()[:1]
+    jsonschema.validate(json.loads(line), schema.measurement_schema())
+    assert read_lines(path) == (m,)
+    assert json.loads(line)["summary"]["p50_ms"] == pytest.approx(m.median_ms, rel=1e-5)
+
+
+def test_an_observation_fits_the_schema_that_runner_and_app_follow() -> None:
+    made = schema.measurement_schema()
+    jsonschema.validate(codec.to_json(quiet()), {**made["$defs"]["Observation"], "$defs": made["$defs"]})
+
+
+@pytest.mark.parametrize("line", ["{}", "[]", "nonsense", '{"version": 99}'])
+def test_a_line_that_is_no_record_is_named(line: str, tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match="is not a measurement"):
+        parse_line(line)
+    path = tmp_path / "r.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(MeasurementError, match="line 1"):
+        read_lines(path)
+
+
+def test_only_figures_that_can_be_believed_are_usable(make_artifact: MakeArtifact) -> None:
+    good, bad = one(make_artifact), one(make_artifact, disturbed())
+    assert usable([good, bad]) == (good,)
+
+
+def test_a_timing_without_samples_cannot_exist() -> None:
+    with pytest.raises(MeasurementError, match="no samples"):
+        Timing((1,), (1,), (), ())
+    with pytest.raises(MeasurementError, match="clock is broken"):
+        Timing((1,), (1,), (), (5, 0))
+
+
+def test_percentiles_are_those_of_the_raw_samples() -> None:
+    t = Timing((4_000_000,), (9_000_000,), (), tuple(range(1_000_000, 102_000_000, 1_000_000)))
+    assert (t.min_ms, t.median_ms, t.percentile_ms(90), t.max_ms, t.mad_ms) == (1.0, 51.0, 91.0, 101.0, 25.0)
+    assert (t.load_ms, t.first_run_ms, t.runs) == (4.0, 9.0, 101)
+
+
+def test_the_interval_of_the_median_holds_the_true_one_nineteen_times_of_twenty() -> None:
+    rng = np.random.default_rng(3)
+    held = 0
+    for _ in range(200):
+        t = Timing((1,), (1,), (), tuple(int(v) for v in 1e6 * (10 + rng.exponential(1, 200))))
+        low, high = t.median_interval_ms(rng, resamples=300)
+        held += low <= 10 + np.log(2) <= high
+    assert 180 <= held <= 198
+
+
+# ------------------------------------------------------------ the runner, with a clock that is told
+
+
+def test_warm_up_ends_when_three_windows_agree() -> None:
+    watch = FakeWatch()
+    engine = FakeEngine(watch, lambda i: 20_000_000 if i < 16 else 10_000_000)
+    assert len(runner.warm_up(engine.run, watch.ns)) == 16 + 2 * 10 + 10
+    watch = FakeWatch()
+    restless = FakeEngine(watch, lambda i: 10_000_000 * (1 + i // 10 % 3))
+    assert sum(runner.warm_up(restless.run, watch.ns)) >= runner.WARMUP_MAX_NS
+
+
+def job(**changes: Any) -> dict[str, Any]:
+    base = {"min_runs": 30, "max_runs": 1000, "min_seconds": 1.0, "max_seconds": 9.0}
+    return {**base, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "runs"),
+    [
+        ({}, 100),
+        ({"min_runs": 150}, 150),
+        ({"max_runs": 40}, 40),
+        ({"min_runs": 10**6, "max_runs": 10**6, "max_seconds": 2.0}, 200),
+    ],
+)
+def test_sampling_ends_by_runs_and_seconds(changes: dict[str, Any], runs: int, tmp_path: Path) -> None:
+    watch = FakeWatch()
+    engine = FakeEngine(watch, lambda _: 10_000_000)
+    machine = runner.Machine(str(tmp_path), watch.ns, watch.sleep)
+    samples, seen = runner.sample(engine.run, job(**changes), machine)
+    assert len(samples) == pytest.approx(runs, abs=26)  # whole pieces of a quarter of a second
+    assert set(samples) == {10_000_000}
+    assert [k["samples"] for k in seen][0 :: len(seen) - 1] == [0, len(samples)]
+    assert engine.runs == len(samples) + len(seen) - 1
+
+
+def test_only_the_busiest_processes_stay_in_the_looks() -> None:
+    def listed(ticks: int) -> list[dict[str, Any]]:
+        return [{"pid": i, "name": "p", "cpu": 0, "ticks": ticks * i} for i in range(20)]
+
+    seen = [{"processes": listed(1)}, {"processes": []}, {"processes": listed(3)}]
+    runner.keep_busiest(seen)
+    assert [p["pid"] for p in seen[2]["processes"]] == [15, 16, 17, 18, 19]
+
+
+def test_a_fixed_image_is_the_same_everywhere() -> None:
+    x = runner.fixed_image((1, 3, 2, 2)).ravel()
+    expected = [(i * 2654435761 % 2**32) / 2**30 - 2 for i in range(12)]
+    assert x.dtype == np.float32
+    assert x == pytest.approx(np.array(expected, np.float32))
+
+
+def test_an_integer_input_is_quantized_by_its_scale() -> None:
+    image = np.array([-2.0, 0.0, 1.0, 9.0], np.float32)
+    assert runner.to_type(image, np.int8, 0.02, -5).tolist() == [-105, -5, 45, 127]
+    assert runner.to_type(image, np.float32, 0.0, 0).dtype == np.float32
+
+
+def test_delegated_ops_are_those_between_a_delegates_inputs_and_outputs() -> None:
+    ops = [
+        {"index": 0, "inputs": [0], "outputs": [1]},
+        {"index": 1, "inputs": [1, 9], "outputs": [2]},
+        {"index": 2, "inputs": [2], "outputs": [3]},
+    ]
+    assert runner.taken_by({"inputs": [0, 9], "outputs": [2]}, ops) == {0, 1}
+
+
+def test_the_runner_imports_nothing_of_the_project_and_reads_as_python_3_9() -> None:
+    import ast
+
+    text = Path(runner.__file__).read_text()
+    tree = ast.parse(text, feature_version=(3, 9))
+    imported = {n.name for node in ast.walk(tree) if isinstance(node, ast.Import) for n in node.names}
+    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not {name for name in imported if name.startswith(("regnet", "None"))}
+    assert {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names) == {"numpy"}
+
+
+def ask(text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, runner.__file__, "-"], input=text, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_runtime_that_is_missing_is_one_sentence_and_code_3() -> None:
+    base = {
+        "threads": 1,
+        "cpus": [],
+        "exact": False,
+        "accelerator": "cpu",
+        "mode": "burst",
+        "input_shape": [1],
+    }
+    for name, words in (
+        ("tflite-runtime", "cannot import tflite-runtime"),
+        ("abacus", "unknown runtime 'abacus'"),
+    ):
+        done = ask(json.dumps({**base, "runtime": name, "artifact": "x"}))
+        assert done.returncode == 3
+        assert words in done.stdout
+        assert done.stdout.count("\n") == 1
+    gpu = ask(json.dumps({**base, "runtime": "litert", "artifact": "x", "accelerator": "gpu"}))
+    assert "litert has no accelerator gpu" in gpu.stdout
+
+
+# ------------------------------------------------------------ sessions
+
+
+def test_each_artifact_is_visited_in_every_round_and_its_figures_come_from_the_sidecar(
+    make_artifact: MakeArtifact,
+) -> None:
+    made = trials([make_artifact("a.tflite"), make_artifact("b.tflite", data=b"b")], Plan())
+    found = measured(list(session(FakeHost([quiet()]), made, plan=Plan(rounds=2)).run()))
+    assert [m.artifact.file[0] for m in found] == ["a", "b", "b", "a"]
+    assert [m.plan.round for m in found] == [0, 0, 1, 1]
+    c = made[0].artifact.request.model.complexity
+    assert (found[0].model.flops, found[0].model.params, found[0].model.activations) == (
+        c.flops, c.params, c.activations,
+    )  # fmt: skip
+    assert found[0].artifact.structure.grouped_convs == 2
+    assert found[0].provenance.utc == FakeWatch().utc()
+
+
+def test_an_invalid_measurement_is_taken_again_within_the_limit(make_artifact: MakeArtifact) -> None:
+    made = trials([make_artifact()], Plan())
+    host = FakeHost([disturbed(), disturbed(), quiet()])
+    moments = list(session(host, made, plan=Plan(rounds=1, retries=5)).run())
+    assert [m.validity.verdict for m in measured(moments)] == ["invalid", "invalid", "valid"]
+    assert [m.plan.attempt for m in measured(moments)] == [0, 1, 2]
+    again = session(FakeHost([disturbed()]), made, plan=Plan(rounds=1, retries=2))
+    assert len(measured(list(again.run()))) == 3
+
+
+def test_waiting_for_quiet_has_an_end(make_artifact: MakeArtifact) -> None:
+    made = trials([make_artifact()], Plan())
+    loud = session(FakeHost([disturbed()], idle=False), made, plan=Plan(rounds=1, retries=1, quiet_s=30))
+    list(loud.run())
+    assert 30 <= loud.watch.seconds() <= 40
+
+
+def test_a_refused_artifact_does_not_stop_the_others(make_artifact: MakeArtifact) -> None:
+    made = trials([make_artifact("a.tflite"), make_artifact("b.tflite", data=b"b")], Plan())
+    host = FakeHost(["the runtime refuses it", quiet()])
+    moments = list(session(host, made, plan=Plan(rounds=2)).run())
+    assert [m.sentence for m in moments if m.kind == "failed"] == ["the runtime refuses it"]
+    assert [m.artifact.file for m in measured(moments)] == ["b.tflite", "b.tflite"]
+
+
+def test_what_does_not_fit_is_refused_before_anything_runs(make_artifact: MakeArtifact) -> None:
+    plan = Plan(threads=(1, 4))
+    host = FakeHost([quiet()])
+    with pytest.raises(UsageError, match="4 threads do not fit"):
+        list(session(host, trials([make_artifact()], plan), plan=plan).run())
+    assert host.jobs == []
+
+
+def test_resume_leaves_out_what_is_there(make_artifact: MakeArtifact) -> None:
+    plan = Plan(rounds=2)
+    made = trials([make_artifact()], plan)
+    seen = replace(quiet(), runtime=replace(quiet().runtime, name="litert"))
+    first = measured(list(session(FakeHost([seen]), made, plan=plan).run()))
+    moments = list(session(FakeHost([seen]), made, plan=plan, done=first[:1]).run())
+    assert [m.kind for m in moments] == ["skipped", "starting", "measured"]
+
+
+def test_output_parity_compares_two_logit_vectors() -> None:
+    same = compared("here", np.array([1.0, 2.0]), np.array([1.0, 2.0]))
+    assert (same.sqnr_db, same.cosine, same.max_abs_error) == (200.0, 1.0, 0.0)
+    near = compared("here", np.array([1.1, 2.0]), np.array([1.0, 2.0]))
+    assert near.sqnr_db == pytest.approx(27, abs=0.1)
+
+
+# ------------------------------------------------------------ tables
+
+
+def test_a_table_is_sorted_by_latency_and_pools_the_rounds_that_count(make_artifact: MakeArtifact) -> None:
+    made = trials([make_artifact("a.tflite"), make_artifact("b.tflite", data=b"b")], Plan())
+    host = FakeHost([quiet(20), quiet(5), disturbed(), quiet(22)])
+    found = measured(list(session(host, made, plan=Plan(rounds=2)).run()))
+    slow_last = table.rows(found)
+    assert [r.first.artifact.file for r in slow_last] == ["b.tflite", "a.tflite"]
+    assert [r.verdict for r in slow_last] == ["valid", "valid"]
+    assert [len(r.rounds) for r in slow_last] == [1, 2]
+    assert slow_last[1].timing.runs == 240
+
+
+def test_a_table_goes_out_as_csv_and_markdown(make_artifact: MakeArtifact) -> None:
+    rows = table.rows([one(make_artifact)])
+    heading, line = table.as_csv(rows, np.random.default_rng(0)).splitlines()
+    assert heading == ",".join(table.HEADINGS)
+    assert line.startswith("net.tflite,fake,1,")
+    assert line.endswith(",valid")
+    markdown = table.as_markdown(rows, np.random.default_rng(0)).splitlines()
+    assert len(markdown) == 3
+    assert markdown[0].count("|") == markdown[2].count("|") == len(table.HEADINGS) + 1
+
+
+# ------------------------------------------------------------ the self-test's arithmetic
+
+
+def test_pairs_agree_within_a_share() -> None:
+    assert agreeing([10.0, 10.1, 10.5], 0.02) == (1, 2)
+    assert Rate("x", 19, 20, 19).passed
+    assert not Rate("x", 0, 0, 0).passed
+    assert find_number({"a": [{"median_ms": 3}]}, "median_ms") == 3.0
+
+
+# ------------------------------------------------------------ the command line
+
+
+@pytest.fixture
+def onnx_artifact(tmp_path: Path) -> Path:
+    """A real network of one convolution, in a real file."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    helper = onnx.helper
+    weights = onnx.numpy_helper.from_array(np.ones((10, 3, 32, 32), np.float32), "w")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["image", "w"], ["c"]),
+            helper.make_node("Flatten", ["c"], ["logits"]),
+        ],
+        "net",
+        [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, 3, 32, 32])],
+        [helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, [1, 10])],
+        [weights],
+    )
+    path = tmp_path / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    model = ModelSpec("net", CONFIG, WeightsRef("untrained"), SMALL)
+    Artifact.describe(path, ExportRequest(model, "onnx"), Structure(1, 0, {"Conv": 1}), {}, 1.0).save()
+    return path
+
+
+def run(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(cli, ["benchmark", *map(str, arguments)])
+
+
+QUICK = ("--min-seconds", "0.2", "--min-runs", "20", "--affinity", "any")
+
+
+def test_a_real_network_is_measured_recorded_and_exported(onnx_artifact: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.jsonl"
+    exports = ("--export-csv", tmp_path / "t.csv", "--export-markdown", tmp_path / "t.md")
+    done = run(onnx_artifact, *QUICK, "-o", out, *exports)
+    assert done.exit_code == 0, done.output
+    first, second = read_lines(out)
+    for line in out.read_text().splitlines():
+        jsonschema.validate(json.loads(line), schema.measurement_schema())
+    assert (first.plan.round, second.plan.round) == (0, 1)
+    assert first.runtime.name == "onnxruntime"
+    assert len(first.environment.pinned) == 1
+    assert first.timing.runs >= 20
+    assert first.memory.peak_bytes >= first.memory.after_load_bytes > first.memory.before_bytes > 10**6
+    assert "net.onnx" in done.output
+    assert (tmp_path / "t.csv").read_text().count("\n") == 2
+    assert (tmp_path / "t.md").read_text().count("\n") == 3
+
+
+def test_a_cold_measurement_has_a_process_a_sample(onnx_artifact: Path, tmp_path: Path) -> None:
+    out = tmp_path / "r.jsonl"
+    done = run(onnx_artifact, "--mode", "cold", "--min-runs", "2", "--rounds", "1", "-o", out, "--json")
+    assert done.exit_code == 0, done.output
+    [m] = read_lines(out)
+    assert len(m.timing.loads_ns) == m.timing.runs == 2
+    assert m.timing.first_runs_ns == m.timing.samples_ns
+    assert json.loads(done.stdout.splitlines()[-1])["version"] == 1
+
+
+def test_measured_lines_stay_when_a_later_artifact_fails(onnx_artifact: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"not a network")
+    model = ModelSpec("net", CONFIG, WeightsRef("untrained"), SMALL)
+    Artifact.describe(broken, ExportRequest(model, "onnx"), Structure(1, 0, {}), {}, 1.0).save()
+    out = tmp_path / "r.jsonl"
+    out.write_text('{"half a li')
+    done = run(broken, onnx_artifact, *QUICK, "--rounds", "1", "-o", out)
+    assert isinstance(done.exception, MeasurementError)
+    assert str(done.exception).startswith("broken.onnx (onnxruntime): this machine: the runtime failed with")
+    assert [m.artifact.file for m in read_lines(out)] == ["net.onnx"]
+    again = run(onnx_artifact, *QUICK, "--rounds", "1", "-o", out, "--resume")
+    assert len(read_lines(out)) == (1 if "already there" in again.output else 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "sentence"),
+    [
+        ((), UsageError, "name at least one artifact"),
+        (("missing.tflite",), RegNetEdgeError, "no artifact at missing.tflite"),
+        (("x.tflite", "--threads", "many"), UsageError, "--threads takes numbers"),
+        (("x.tflite", "--affinity", "huge"), UsageError, "--affinity is big"),
+        (("NET", "--host", "telepathy"), UnknownNameError, "unknown host 'telepathy'"),
+        (("NET", "--host", "ssh://a:b@c"), UsageError, "leave the password out"),
+        (("NET", "--host", "ssh:c"), UsageError, "write ssh://user@host"),
+        (("NET", "--host", "local:x"), UsageError, "takes nothing after it"),
+        (("NET", "--python", "/nowhere/python"), DeviceError, "/nowhere/python is not installed"),
+    ],
+)
+def test_every_refusal_is_one_sentence(
+    arguments: tuple[str, ...],
+    kind: type[Exception],
+    sentence: str,
+    make_artifact: MakeArtifact,
+    tmp_path: Path,
+) -> None:
+    net = str(make_artifact().path)
+    done = run(*(net if a == "NET" else a for a in arguments), "-o", tmp_path / "r.jsonl")
+    assert isinstance(done.exception, kind)
+    assert sentence in str(done.exception)
+
+
+def test_help_shows_an_example_and_loads_no_numpy() -> None:
+    code = (
+        "import sys\nfrom regnet_edge.cli import cli\n"
+        "try:\n    cli.main(['benchmark', '--help'], standalone_mode=True)\nexcept SystemExit:\n    pass\n"
+        "assert not {'numpy', 'torch'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "regnet-edge benchmark model.pte --host ssh://pi@board" in done.stdout
+
+
+def test_the_fake_device_is_one() -> None:
+    assert DEVICE.clusters[0].cpus == (0, 1)
