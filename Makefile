@@ -38,7 +38,10 @@ bench: $(VENV)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	rm -rf build/typed && mkdir -p build/typed/regnet_edge
+	ln -s $(CURDIR)/regnet_edge/* build/typed/regnet_edge/
+	ln -s $(CURDIR)/converters $(CURDIR)/benchmarks build/typed/regnet_edge/
+	cd build/typed && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/setup.cfg -p regnet_edge
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .

@@ -81,7 +81,7 @@ def _standing(request: ExportRequest, out: Path, force: bool) -> Outcome | None:
     except ArtifactError as error:
         return Outcome(request, None, failure=f"{path} is in the way: {error}, or pass --force to replace it")
     if found.request.key != request.key:
-        sentence = f"{path} was made from another request; pass --force to replace it, or choose another --out"
+        sentence = f"{path} was made from another request; pass --force to replace it, or another --out"
         return Outcome(request, None, failure=sentence)
     if dict(found.tool_versions) != versions(target(request.target).packages):
         return None

@@ -7,6 +7,7 @@ export without a copy. Where forking is unsafe (macOS) the targets run one after
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import multiprocessing.connection
@@ -14,20 +15,24 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from regnet_edge import codec
-from regnet_edge.artifact import Artifact, ExportRequest, Structure
+from regnet_edge.artifact import Artifact, Calibration, ExportRequest, Structure
 from regnet_edge.complexity import layers
 from regnet_edge.errors import ConversionError, RegNetEdgeError
 from regnet_edge.files import move, replacing
 
 from . import Converter, Source, target, versions
+from .quantize import images
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from regnet_edge.model import RegNet
 
@@ -81,9 +86,17 @@ class Workshop:
     job: Job
     module: RegNet
     _source: Source | None = field(default=None)
+    _images: dict[Calibration, NDArray[np.float32]] = field(default_factory=dict)
 
-    def source(self, converter: Converter) -> Source:
-        """The module alone, or with its export where the converter takes one."""
+    def source(self, request: ExportRequest) -> Source:
+        """What the request's converter takes: the module, its export, the calibration images."""
+        chosen = request.calibration
+        if chosen is not None and chosen not in self._images:
+            self._images[chosen] = images(request.model, chosen)
+        seen = self._images[chosen] if chosen is not None else None
+        return replace(self._network(target(request.target)), calibration=seen)
+
+    def _network(self, converter: Converter) -> Source:
         import torch
 
         request = self.job.tasks[0].request
@@ -104,7 +117,7 @@ def make(task: Task, workshop: Workshop) -> Artifact:
     converter, out = target(task.request.target), Path(task.out)
     start = time.perf_counter()
     with replacing(out) as scratch:
-        found = converter.convert(task.request, workshop.source(converter), scratch)
+        found = converter.convert(task.request, workshop.source(task.request), scratch)
         check_structure(task.request, found)
         seconds = time.perf_counter() - start
         made = Artifact.describe(scratch, task.request, found, versions(converter.packages), seconds)
@@ -154,7 +167,8 @@ def run(job: Job, workshop: Workshop, reporter: Reporter, slots: int) -> None:
     context = multiprocessing.get_context("fork")
     running: dict[int, BaseProcess] = {}
     for index in order(job):
-        workshop.source(target(job.tasks[index].request.target))
+        with contextlib.suppress(RegNetEdgeError):  # the attempt meets it again, and tells
+            workshop.source(job.tasks[index].request)
         if len(running) >= slots:
             _wait(running, reporter)
         process = context.Process(target=attempt, args=(index, workshop, reporter))

@@ -26,7 +26,7 @@ _HOME = {
     "verify": "converters.parity",
 }
 
-__all__ = sorted(_HOME)  # noqa: PLE0605  # computed from the one table
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -244,7 +244,12 @@ class Artifact:
 
     @classmethod
     def describe(
-        cls, path: Path, request: ExportRequest, structure: Structure, versions: Mapping[str, str], seconds: float
+        cls,
+        path: Path,
+        request: ExportRequest,
+        structure: Structure,
+        versions: Mapping[str, str],
+        seconds: float,
     ) -> Artifact:
         """The artifact of a file that was just made: hash and size are read from it."""
         return cls(path, request, sha256_of(path), size_of(path), versions, structure, round(seconds, 3))
@@ -291,5 +296,7 @@ def read_sidecar(path: Path) -> dict[str, object]:
             f"{sidecar} is not a regnet-edge sidecar of version {SIDECAR_VERSION}; convert the model again"
         )
     if data.get("file") != path.name:
-        raise ArtifactError(f"{sidecar} describes {data.get('file')!r}, not {path.name}; keep the pair's names")
+        raise ArtifactError(
+            f"{sidecar} describes {data.get('file')!r}, not {path.name}; keep the pair's names"
+        )
     return {k: v for k, v in data.items() if k not in ("version", "file", "complexity")}

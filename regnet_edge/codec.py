@@ -7,6 +7,9 @@ from typing import Any, TypeVar
 
 import cattrs
 import cattrs.preconf.json
+import cattrs.v
+
+from regnet_edge.errors import RegNetEdgeError
 
 T = TypeVar("T")
 
@@ -33,5 +36,9 @@ def from_json(data: Any, kind: type[T]) -> T:
     try:
         return _converter.structure(data, kind)
     except (cattrs.BaseValidationError, cattrs.StructureHandlerNotFoundError, TypeError, ValueError) as error:
-        reasons = [text.removeprefix("unknown error ") for text in cattrs.transform_error(error)]
-        raise ValueError("; ".join(reasons)) from error
+        raise ValueError("; ".join(cattrs.transform_error(error, format_exception=_reason))) from error
+
+
+def _reason(error: BaseException, kind: type | None) -> str:
+    """The project's own sentences as they are, the codec's for everything else."""
+    return str(error) if isinstance(error, RegNetEdgeError) else cattrs.v.format_exception(error, kind)

@@ -78,7 +78,7 @@ def mismatch(name: str, version: str) -> str:
     """A sentence where the version is outside the range that regnet-edge was tested with."""
     for need in _needs(OWN):
         if need.name == name and not need.specifier.contains(version, prereleases=True):
-            return f"{name} {version} is outside the tested range {need.specifier}; pip install '{name}{need.specifier}'"
+            return f"{name} {version} is untested; pip install '{name}{need.specifier}'"
     return ""
 
 

@@ -143,9 +143,9 @@ def build_latency_subject(config: AnyNetConfig, *, seed: int = 0) -> RegNet:
             variance = conv.in_channels / conv.groups / conv.out_channels  # of a unit signal after ReLU
             bn.weight.uniform_(0.4, 0.8, generator=rng)
             bn.bias.normal_(0.0, 0.1, generator=rng)
-            assert bn.running_mean is not None and bn.running_var is not None  # noqa: S101  # for mypy
-            bn.running_mean.normal_(0.0, 0.1 * math.sqrt(variance), generator=rng)
-            bn.running_var.uniform_(0.7 * variance, 1.5 * variance, generator=rng)
+            mean, var = _statistics(bn)
+            mean.normal_(0.0, 0.1 * math.sqrt(variance), generator=rng)
+            var.uniform_(0.7 * variance, 1.5 * variance, generator=rng)
     net.head.weight.normal_(0.0, 1 / math.sqrt(net.head.in_features), generator=rng)
     return net
 
@@ -160,9 +160,15 @@ def fold_batch_norm(net: RegNet) -> RegNet:
     return folded
 
 
+def _statistics(bn: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    assert bn.running_mean is not None  # noqa: S101  # track_running_stats is on
+    assert bn.running_var is not None  # noqa: S101  # the same
+    return bn.running_mean, bn.running_var
+
+
 def _folded(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
-    assert bn.running_mean is not None and bn.running_var is not None  # noqa: S101  # for mypy
-    scale = bn.weight.double() / torch.sqrt(bn.running_var.double() + bn.eps)
+    mean, var = _statistics(bn)
+    scale = bn.weight.double() / torch.sqrt(var.double() + bn.eps)
     fused = nn.Conv2d(
         conv.in_channels,
         conv.out_channels,
@@ -173,5 +179,5 @@ def _folded(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
         device=conv.weight.device,
     )
     fused.weight.copy_(conv.weight.double() * scale[:, None, None, None])
-    fused.bias.copy_(bn.bias.double() - bn.running_mean.double() * scale)  # type: ignore[union-attr]  # bias=True
+    fused.bias.copy_(bn.bias.double() - mean.double() * scale)  # type: ignore[union-attr]  # bias=True
     return fused

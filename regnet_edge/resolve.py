@@ -56,21 +56,21 @@ def resolve(choice: Choice) -> tuple[ModelSpec, str]:
 
 
 def _base(choice: Choice) -> tuple[ModelSpec, str]:
-    from regnet_edge import shipped
+    from regnet_edge import configs, shipped
 
     if not choice.model and choice.weights:
         return _of_checkpoint(choice.weights)
     default = shipped.default_model()
     if choice.model in ("", default.name):
         return replace(default, weights=_weights(choice) or default.weights), ""
-    config, name, note = _config(choice.model)
-    weights = _weights(choice)
+    weights, meant = _weights(choice), configs.read(choice.model)
     if weights is None:
         raise UsageError(
             f"{choice.model} needs its numbers: pass --weights FILE, or --untrained for a latency subject "
             "without accuracy"
         )
-    return _published(ModelSpec(name, config, weights, _preprocessing(config)), choice.weights), note
+    spec = ModelSpec(meant.name, meant.config, weights, _preprocessing(meant.config))
+    return _published(spec, choice.weights), meant.note
 
 
 def _weights(choice: Choice) -> WeightsRef | None:
@@ -109,20 +109,13 @@ def _published(spec: ModelSpec, weights: str) -> ModelSpec:
     return replace(spec, preprocessing=how, labels=imagenet_labels())
 
 
-def _config(model: str) -> tuple[AnyNetConfig, str, str]:
-    from regnet_edge import configs, zoo
-
-    if "=" in model or Path(model).suffix in (".json", ".yaml", ".yml"):
-        return configs.parse(model), "regnet" if "=" in model else Path(model).stem, ""
-    entry = zoo.find(model)
-    return entry.config, entry.name, entry.note
-
-
 def _read_spec(path: Path) -> ModelSpec:
     try:
         return codec.from_json(json.loads(path.read_text(encoding="utf-8")), ModelSpec)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} does not describe a model ({error}); name the model with --model") from error
+        raise UsageError(
+            f"{path} does not describe a model ({error}); name the model with --model"
+        ) from error
 
 
 def file_weights(weights: str) -> WeightsRef:

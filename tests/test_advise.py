@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+
+from regnet_edge.artifact import Precision
 from regnet_edge.benchmarks.advise import (
     Adviser,
     Budget,
@@ -23,8 +25,6 @@ from regnet_edge.benchmarks.law import Point, fit_split
 from regnet_edge.benchmarks.measurement import Measurement, write_line
 from regnet_edge.benchmarks.simulated import SimulatedDevice
 from regnet_edge.benchmarks.workbench import Bench, Files
-
-from regnet_edge.artifact import Precision
 from regnet_edge.complexity import complexity
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.design_space.sampling import Regime, sample_anynets

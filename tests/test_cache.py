@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from regnet_edge.converters import cache as caching
-from regnet_edge.converters import run
-from regnet_edge.converters.cache import Cache, key_of
 
 from regnet_edge.artifact import Artifact, Calibration, ExportRequest, ModelSpec, Structure, WeightsRef
 from regnet_edge.config import AnyNetConfig, Stage
+from regnet_edge.converters import cache as caching
+from regnet_edge.converters import run
+from regnet_edge.converters.cache import Cache, key_of
 from regnet_edge.errors import RegNetEdgeError
 
 CONFIG = AnyNetConfig((Stage(1, 16, 8),), stem_width=8, num_classes=3)

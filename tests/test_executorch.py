@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from regnet_edge.converters import Source, executorch, executorch_lower, executorch_quantize
 
 from regnet_edge.artifact import Artifact, Calibration, ExportRequest, ModelSpec, WeightsRef
 from regnet_edge.complexity import layers
 from regnet_edge.config import AnyNetConfig, Stage
+from regnet_edge.converters import Source, executorch, executorch_lower, executorch_quantize
 from regnet_edge.errors import ArtifactError
 from regnet_edge.model import build_latency_subject, fold_batch_norm
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+
+from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, Precision, Structure, WeightsRef
 from regnet_edge.benchmarks.fakes import FakeHost, observation
 from regnet_edge.benchmarks.ladder import (
     PLAN_FILE,
@@ -33,8 +35,6 @@ from regnet_edge.benchmarks.plan import Plan as MeasuringPlan
 from regnet_edge.benchmarks.simulated import SimulatedDevice
 from regnet_edge.benchmarks.terms import Net, matrix
 from regnet_edge.benchmarks.workbench import Bench, Files, precisions
-
-from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, Precision, Structure, WeightsRef
 from regnet_edge.complexity import complexity
 from regnet_edge.config import AnyNetConfig, RegNetConfig
 from regnet_edge.errors import ConversionError, MeasurementError, UnknownNameError, UsageError

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+
 from regnet_edge.benchmarks.design import d_optimal, log_determinant, relative_rows
 from regnet_edge.benchmarks.law import (
     ACTIVATIONS,
@@ -37,7 +38,6 @@ from regnet_edge.benchmarks.measurement import write_line
 from regnet_edge.benchmarks.pictures import pictures, write
 from regnet_edge.benchmarks.simulated import PRICES, TRUTH, SimulatedDevice
 from regnet_edge.benchmarks.terms import NAMES, Net, Tile, is_depthwise, is_grouped, matrix, padded_flops
-
 from regnet_edge.complexity import Layer, complexity
 from regnet_edge.config import AnyNetConfig, RegNetConfig, Stage
 from regnet_edge.design_space.sampling import Regime, sample_anynets

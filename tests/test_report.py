@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+
 from regnet_edge.benchmarks.law import Condition
 from regnet_edge.benchmarks.measurement import Measurement, Timing, write_line
 from regnet_edge.benchmarks.report import (
@@ -27,7 +28,6 @@ from regnet_edge.benchmarks.report import (
     series_range,
 )
 from regnet_edge.benchmarks.simulated import SimulatedDevice
-
 from regnet_edge.design_space.sampling import Regime, sample_anynets
 from regnet_edge.design_space.spaces import ANYNET_X_A
 

@@ -27,7 +27,7 @@ def command(as_json: bool) -> None:
         click.echo(codec.dumps(findings), nl=False)
     else:
         rows = [
-            (f.name, "works" if f.works else "BROKEN", " ".join(f"{p.name} {p.version or '-'}" for p in f.packages))
+            (f.name, "works" if f.works else "BROKEN", " ".join(f"{p.name} {p.version}" for p in f.packages))
             for f in findings
         ]
         print_table(("part", "state", "packages"), rows, text_columns=3)

@@ -12,12 +12,12 @@ import click
 if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact
 
-COLUMNS = ("file", "run by", "images", "max abs error", "SQNR dB", "cosine", "top-1 agree", "top-1", "verdict")
+COLUMNS = ("file", "run by", "images", "max abs error", "SQNR dB", "cosine", "agree", "top-1", "verdict")
 
 
 @click.command("verify", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of images; default: the shipped ones.")
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of images; default: shipped ones.")
 @click.option("-n", "--count", default=256, show_default=True, help="How many images.")
 @click.option("-w", "--weights", default="", help="Where the checkpoint is now, if it moved.")
 @click.option("--json", "as_json", is_flag=True, help="Print the measurements as JSON.")

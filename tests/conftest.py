@@ -1,0 +1,62 @@
+"""What several tests share: one tiny network, and the shipped one converted once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, Preprocessing, WeightsRef
+from regnet_edge.config import RegNetConfig
+
+TINY = RegNetConfig(4, 16, 16, 2.5, 8, se_ratio=0.25, num_classes=10).anynet()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test sees or fills the user's cache."""
+    os.environ["REGNET_EDGE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def tiny() -> ModelSpec:
+    """An untrained net of four blocks at 32x32."""
+    how = Preprocessing("RGB", (0.5,) * 3, (0.25,) * 3, 32)
+    return ModelSpec("tiny", TINY, WeightsRef("untrained", seed=7), how)
+
+
+@pytest.fixture(scope="session")
+def shipped_artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
+    """The shipped net converted to every target and verified, by target."""
+    from regnet_edge.converters import targets
+    from regnet_edge.converters.parity import verify
+    from regnet_edge.converters.run import convert
+    from regnet_edge.shipped import default_model
+
+    requests = [ExportRequest(default_model(), name) for name in targets()]
+    outcomes = convert(requests, tmp_path_factory.mktemp("shipped"))
+    assert [o.failure for o in outcomes] == [""] * len(requests)
+    made = verify([o.artifact.path for o in outcomes if o.artifact], count=256)
+    return {a.request.target: a for a in made}
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command line as a user does, in an empty folder."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("regnet-edge")), *arguments]
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            check=False,
+        )
+
+    return run

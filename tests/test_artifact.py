@@ -1,0 +1,118 @@
+"""The values that travel: what they refuse, their JSON, and what a sidecar must be."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from regnet_edge import codec
+from regnet_edge.artifact import (
+    Artifact,
+    Calibration,
+    ExportRequest,
+    ModelSpec,
+    Preprocessing,
+    Structure,
+    WeightsRef,
+)
+from regnet_edge.errors import ArtifactError, UsageError
+
+
+def made(tiny: ModelSpec, folder: Path) -> Artifact:
+    file = folder / "tiny.onnx"
+    file.write_bytes(b"content")
+    artifact = Artifact.describe(
+        file, ExportRequest(tiny, "onnx"), Structure(1, 1, {"Conv": 1}), {"onnx": "1"}, 0.5
+    )
+    artifact.save()
+    return artifact
+
+
+def test_a_sidecar_comes_back_as_the_artifact_it_was_written_from(tiny: ModelSpec, tmp_path: Path) -> None:
+    artifact = made(tiny, tmp_path)
+    assert Artifact.load(artifact.path) == artifact
+    data = json.loads(artifact.sidecar.read_text())
+    assert data["complexity"]["flops"] == tiny.complexity.flops
+    assert data["bytes"] == 7
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda a: a.path.unlink(), "no artifact at"),
+        (lambda a: a.sidecar.unlink(), "has no sidecar"),
+        (lambda a: a.sidecar.write_text("{"), "cannot read"),
+        (lambda a: a.sidecar.write_text("[]"), "not a regnet-edge sidecar"),
+        (lambda a: a.sidecar.write_text('{"version": 99}'), "not a regnet-edge sidecar"),
+        (lambda a: a.path.write_bytes(b"cut"), "sha256 differs"),
+        (lambda a: a.sidecar.write_text(a.sidecar.read_text().replace("tiny.onnx", "b.onnx")), "describes"),
+        (
+            lambda a: a.sidecar.write_text(a.sidecar.read_text().replace('"convs"', '"konvs"')),
+            "not a sidecar of",
+        ),
+    ],
+)
+def test_a_damaged_pair_is_one_sentence_that_says_what_to_do(
+    tiny: ModelSpec, tmp_path: Path, damage, sentence: str
+) -> None:
+    artifact = made(tiny, tmp_path)
+    damage(artifact)
+    with pytest.raises(ArtifactError, match=sentence) as caught:
+        Artifact.load(artifact.path)
+    assert "\n" not in str(caught.value)
+
+
+def test_requests_that_cannot_be_meant_cannot_be_built(tiny: ModelSpec) -> None:
+    for arguments, sentence in [
+        ({"batch": 0}, "batch is at least 1"),
+        ({"precision": "int8"}, "needs calibration"),
+        ({"precision": "int8x16"}, "needs calibration"),
+        ({"image_input": True}, "coreml only"),
+        ({"classifier": True}, "coreml only"),
+    ]:
+        with pytest.raises(UsageError, match=sentence):
+            ExportRequest(tiny, "onnx", **arguments)
+    with pytest.raises(UsageError, match="one image"):
+        ExportRequest(tiny, "coreml", image_input=True, batch=2)
+
+
+def test_preprocessing_refuses_what_no_image_can_be(tiny: ModelSpec) -> None:
+    for arguments, sentence in [
+        ({"resolution": 0}, "resolution is at least 1"),
+        ({"std": (0.0, 1.0, 1.0)}, "std is positive"),
+        ({"mean": (0.5,)}, "one number a channel"),
+        ({"color": "CMYK"}, "unknown color"),
+        ({"crop_fraction": 0.0}, "crop_fraction"),
+    ]:
+        with pytest.raises(UsageError, match=sentence):
+            replace(tiny.preprocessing, **arguments)
+
+
+def test_a_model_s_labels_and_channels_must_fit(tiny: ModelSpec) -> None:
+    with pytest.raises(UsageError, match="2 labels for 10 classes"):
+        replace(tiny, labels=("a", "b"))
+    with pytest.raises(UsageError, match="preprocessing gives 1 channels"):
+        replace(tiny, preprocessing=Preprocessing("GRAY", (0.5,), (0.5,), 32))
+
+
+def test_the_key_follows_everything_that_decides_the_file_and_no_place(tiny: ModelSpec) -> None:
+    first = ExportRequest(replace(tiny, weights=WeightsRef("file", "/a/w.safetensors", "aa")), "onnx")
+    moved = replace(first, model=replace(tiny, weights=WeightsRef("file", "/b/w.safetensors", "aa")))
+    assert moved.key == first.key
+    others = [
+        replace(first, batch=2),
+        replace(first, target="tflite"),
+        replace(first, precision="w8"),
+        replace(first, calibration=Calibration("shipped", "00", 64, 0)),
+        replace(first, model=replace(tiny, weights=WeightsRef("file", "/a/w.safetensors", "bb"))),
+        replace(first, model=first.model.at_resolution(64)),
+    ]
+    assert len({first.key, *(r.key for r in others)}) == 1 + len(others)
+
+
+def test_json_names_the_field_that_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="a stage has at least one block, not 0 @"):
+        codec.from_json({"depth": 0, "width": 8, "group_width": 8}, __import__("regnet_edge").Stage)
