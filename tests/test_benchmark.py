@@ -14,6 +14,9 @@ import jsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner
+
+from regnet_edge import codec
+from regnet_edge.artifact import IMAGENET, Artifact, ExportRequest, ModelSpec, Structure, WeightsRef
 from regnet_edge.benchmarks import runner, schema, table
 from regnet_edge.benchmarks.fakes import DEVICE, FakeEngine, FakeHost, FakeWatch, looks, observation
 from regnet_edge.benchmarks.measurement import (
@@ -30,9 +33,6 @@ from regnet_edge.benchmarks.output import compared
 from regnet_edge.benchmarks.plan import Plan, Trial, abba, cpus_of, job_of, parse_affinity, trials
 from regnet_edge.benchmarks.selftest import Rate, agreeing, find_number
 from regnet_edge.benchmarks.session import Moment, Session
-
-from regnet_edge import codec
-from regnet_edge.artifact import IMAGENET, Artifact, ExportRequest, ModelSpec, Structure, WeightsRef
 from regnet_edge.cli import cli
 from regnet_edge.config import RegNetConfig
 from regnet_edge.errors import DeviceError, MeasurementError, RegNetEdgeError, UnknownNameError, UsageError
@@ -554,3 +554,11 @@ def test_help_shows_an_example_and_loads_no_numpy() -> None:
 
 def test_the_fake_device_is_one() -> None:
     assert DEVICE.clusters[0].cpus == (0, 1)
+
+
+def test_the_page_on_benchmarks_names_every_option() -> None:
+    from regnet_edge.cli.benchmark import command
+
+    page = (Path(__file__).parent.parent / "docs" / "benchmark.md").read_text()
+    options = {o for p in command.params for o in p.opts if o.startswith("-")}
+    assert {o for o in options if f"`{o}`" not in page} == set()

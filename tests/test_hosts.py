@@ -16,6 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from regnet_edge import codec
+from regnet_edge.artifact import IMAGENET, Artifact, ExportRequest, ModelSpec, Structure, WeightsRef
 from regnet_edge.benchmarks.adb_double import AdbDouble, add_tool, make_phone
 from regnet_edge.benchmarks.fakes import FakeWatch, observation
 from regnet_edge.benchmarks.hosts import APP, HostOptions, adb, open_host, replay, ssh, transports
@@ -26,9 +29,6 @@ from regnet_edge.benchmarks.hosts._phone import FOLDER, Phone
 from regnet_edge.benchmarks.measurement import Measurement
 from regnet_edge.benchmarks.plan import Job, Plan, trials
 from regnet_edge.benchmarks.session import Session
-
-from regnet_edge import codec
-from regnet_edge.artifact import IMAGENET, Artifact, ExportRequest, ModelSpec, Structure, WeightsRef
 from regnet_edge.config import RegNetConfig
 from regnet_edge.errors import DeviceError, MeasurementError, UsageError
 
@@ -463,3 +463,38 @@ def test_what_android_does_not_tell_is_unknown() -> None:
     look = android.look("", "before", 0)
     assert (look.cpus, look.thermal_status, look.power.charging, look.power.saver) == ((), None, None, None)
     assert android.device("").clusters[0].cpus == (0,)
+
+
+@needs_adb
+def test_the_command_line_measures_a_phone_and_lists_it(
+    client: tuple[str, ...], tmp_path: Path, tflite: Artifact
+) -> None:
+    from click.testing import CliRunner
+
+    from regnet_edge.benchmarks.measurement import read_lines
+    from regnet_edge.cli import cli
+
+    results = str(tmp_path / "r.jsonl")
+    words = [
+        "benchmark",
+        str(tflite.path),
+        "--host",
+        "adb",
+        "--min-seconds",
+        "0",
+        "--min-runs",
+        "20",
+        "-o",
+        results,
+    ]
+    with AdbDouble(make_phone(tmp_path / "phone", app=APP, answer=answer())) as double:
+        serial = plug_in(client, double)
+        listed = CliRunner().invoke(cli, ["benchmark", "--list-devices"])
+        done = CliRunner().invoke(cli, words)
+    assert listed.output == f"{serial}\tdevice\tDouble\n"
+    assert done.exit_code == 0, done.output
+    assert "Double (Example E1)" in done.stdout
+    assert [m.median_ms for m in read_lines(tmp_path / "r.jsonl")] == [3.0, 3.0]
+    gone = CliRunner().invoke(cli, [*words, "--resume"])
+    assert isinstance(gone.exception, DeviceError)
+    assert len(read_lines(tmp_path / "r.jsonl")) == 2

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from regnet_edge.benchmarks import runner
 from regnet_edge.benchmarks.fakes import DEVICE, looks, observation
 from regnet_edge.benchmarks.measurement import (
