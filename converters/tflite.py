@@ -17,6 +17,7 @@ from regnet_edge.artifact import Artifact, ExportRequest, Precision, Structure
 from regnet_edge.errors import ArtifactError
 
 from . import INPUT_NAME, OUTPUT_NAME, Source, in_batches, sidecar_metadata, versions
+from .tflite_lower import flatbuffer
 from .tflite_quantize import quantized
 
 if TYPE_CHECKING:
@@ -37,12 +38,12 @@ class TFLite:
     aliases: tuple[str, ...] = ("litert",)
     precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "int8", "int8x16", "w8", "dynamic"})
     packages: tuple[str, ...] = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer")
-    takes_program: bool = False
+    takes_program: bool = True
 
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; input `image` is NHWC, output `logits`."""
         with quiet():
-            _litert_model(source).export(str(out))
+            out.write_bytes(float_file(source))
             if request.precision != "fp32":
                 out.write_bytes(quantized(out.read_bytes(), request, source.calibration))
         annotate(out, request)
@@ -67,6 +68,12 @@ class TFLite:
 
 
 CONVERTER = TFLite()
+
+
+def float_file(source: Source) -> bytes:
+    """The fp32 file: the exported program's by the short way, the module's by litert_torch otherwise."""
+    short = None if source.program is None else flatbuffer(source.program)
+    return short or bytes(_litert_model(source).model_content())
 
 
 def _litert_model(source: Source) -> Any:
