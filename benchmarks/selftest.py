@@ -26,7 +26,7 @@ from regnet_edge.errors import MeasurementError, RegNetEdgeError, UsageError
 from .hosts import Host, HostOptions, open_host
 from .measurement import Measurement
 from .plan import Plan, Trial, trials
-from .session import QUIET_SHARE, RealWatch, Session
+from .session import QUIET_SHARE, RealWatch, Session, Watch
 
 BUSY = "while True: pass"
 COPY = (
@@ -65,12 +65,12 @@ class Bench:
     trial: Trial
     cpu: int
     other: int
-    watch: RealWatch = field(default_factory=RealWatch)
+    watch: Watch = field(default_factory=RealWatch)
 
     def measure(self) -> Measurement:
         """One measurement in a fresh process; raises MeasurementError."""
         plan = replace(Plan.of_mode("burst"), affinity=str(self.cpu), rounds=1)
-        for moment in Session(self.host, plan, [self.trial]).run():
+        for moment in Session(self.host, plan, [self.trial], watch=self.watch).run():
             if moment.kind == "failed":
                 raise MeasurementError(moment.sentence)
             if moment.measurement is not None:

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from regnet_edge.errors import MeasurementError
 
 from .hosts import Host
-from .measurement import Device, Measurement, Observation, OutputParity, Provenance
+from .measurement import Device, Measurement, Observation, OutputParity, Provenance, Runtime
 from .plan import Plan, Trial, abba, job_of, measured_plan
 from .validity import judge
 
@@ -128,8 +128,8 @@ class Session:
         plan = measured_plan(self.plan, trial.threads, moment.round, attempt)
         parity = self.parity(trial, seen) if self.parity else None
         return Measurement(
-            trial.model, trial.subject, device, plan, seen.runtime, seen.timing, seen.memory,
-            seen.environment, judge(seen, plan, device), self._provenance(), parity,
+            trial.model, trial.subject, device, plan, completed(seen.runtime, trial), seen.timing,
+            seen.memory, seen.environment, judge(seen, plan, device), self._provenance(), parity,
         )  # fmt: skip
 
     def _wait_for_quiet(self) -> None:
@@ -151,6 +151,14 @@ class Session:
             device.label, subject.file, subject.sha256, trial.runtime, plan.accelerator, str(trial.threads),
             plan.affinity, plan.mode, str(round_),
         )  # fmt: skip
+
+
+def completed(runtime: Runtime, trial: Trial) -> Runtime:
+    """The runtime's record with what the sidecar knows of delegation, where the runtime does not tell."""
+    known = trial.artifact.structure
+    if trial.subject.target == "torch" or runtime.delegated_ops is not None or known.delegated_ops is None:
+        return runtime
+    return replace(runtime, delegated_ops=known.delegated_ops, partitions=known.partitions)
 
 
 def visit_key(m: Measurement) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -31,7 +32,8 @@ from regnet_edge.benchmarks.measurement import (
 )
 from regnet_edge.benchmarks.output import compared
 from regnet_edge.benchmarks.plan import Plan, Trial, abba, cpus_of, job_of, parse_affinity, trials
-from regnet_edge.benchmarks.selftest import Rate, agreeing, find_number
+from regnet_edge.benchmarks.selftest import Bench, Rate, agreeing, find_number, rates
+from regnet_edge.benchmarks.selftest import disturbed as count_noticed
 from regnet_edge.benchmarks.session import Moment, Session
 from regnet_edge.cli import cli
 from regnet_edge.config import RegNetConfig
@@ -395,6 +397,17 @@ def test_resume_leaves_out_what_is_there(make_artifact: MakeArtifact) -> None:
     assert [m.kind for m in moments] == ["skipped", "starting", "measured"]
 
 
+def test_delegation_comes_from_the_sidecar_where_the_runtime_does_not_tell(
+    make_artifact: MakeArtifact,
+) -> None:
+    artifact = make_artifact()
+    whole = replace(artifact, structure=Structure(9, 2, {"CONV": 9}, delegated_ops=40, partitions=1))
+    [m] = measured(list(session(FakeHost([quiet()]), trials([whole], Plan())).run()))
+    assert (m.runtime.delegated_ops, m.runtime.partitions) == (40, 1)
+    [m] = measured(list(session(FakeHost([quiet()]), trials([artifact], Plan())).run()))
+    assert m.runtime.delegated_ops is None
+
+
 def test_output_parity_compares_two_logit_vectors() -> None:
     same = compared("here", np.array([1.0, 2.0]), np.array([1.0, 2.0]))
     assert (same.sqnr_db, same.cosine, same.max_abs_error) == (200.0, 1.0, 0.0)
@@ -435,6 +448,28 @@ def test_pairs_agree_within_a_share() -> None:
     assert Rate("x", 19, 20, 19).passed
     assert not Rate("x", 0, 0, 0).passed
     assert find_number({"a": [{"median_ms": 3}]}, "median_ms") == 3.0
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not pin processes")
+def test_the_self_test_counts_what_the_verdict_notices(make_artifact: MakeArtifact) -> None:
+    [trial] = trials([make_artifact("a.onnx", "onnx")], Plan())
+    cpu = min(os.sched_getaffinity(0))
+    deaf = Bench(FakeHost([quiet()]), trial, cpu, cpu, FakeWatch())
+    found = {r.name: (r.times, r.of, r.passed) for r in rates(deaf, 2, lambda _: None)}
+    assert found == {
+        "quiet runs called valid": (2, 2, True),
+        "pairs of valid runs within 2 %": (2, 2, True),
+        "busy loop on the same CPU called invalid": (0, 2, False),
+        "memory copy on another CPU named": (0, 2, False),
+    }
+    alert = Bench(FakeHost([disturbed()]), trial, cpu, cpu, FakeWatch())
+    assert count_noticed(alert, 2, "pass", cpu, lambda m, _: not m.valid) == 2
+
+
+def test_the_self_test_gives_up_where_it_is_never_quiet(make_artifact: MakeArtifact) -> None:
+    [trial] = trials([make_artifact()], Plan())
+    with pytest.raises(MeasurementError, match="the machine is not quiet"):
+        Bench(FakeHost([quiet()], idle=False), trial, 0, 0, FakeWatch()).settle()
 
 
 # ------------------------------------------------------------ the command line
