@@ -87,7 +87,7 @@ def open_session(path: Path) -> Any:
     options.log_severity_level = 4
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001  # its pybind exceptions share no base but Exception
+    except Exception as error:  # its pybind exceptions share no base but Exception
         reason = str(error).splitlines()[0]
         raise ArtifactError(f"ONNX Runtime refuses {path} ({reason}); convert the model again") from error
 

@@ -31,6 +31,10 @@ def made(tiny: ModelSpec, folder: Path) -> Artifact:
     return artifact
 
 
+def rewritten(artifact: Artifact, old: str, new: str) -> None:
+    artifact.sidecar.write_text(artifact.sidecar.read_text().replace(old, new))
+
+
 def test_a_sidecar_comes_back_as_the_artifact_it_was_written_from(tiny: ModelSpec, tmp_path: Path) -> None:
     artifact = made(tiny, tmp_path)
     assert Artifact.load(artifact.path) == artifact
@@ -116,3 +120,16 @@ def test_the_key_follows_everything_that_decides_the_file_and_no_place(tiny: Mod
 def test_json_names_the_field_that_does_not_fit() -> None:
     with pytest.raises(ValueError, match="a stage has at least one block, not 0 @"):
         codec.from_json({"depth": 0, "width": 8, "group_width": 8}, __import__("regnet_edge").Stage)
+
+
+def test_a_sidecar_follows_the_schema_that_ships_with_the_project(tiny: ModelSpec, tmp_path: Path) -> None:
+    import jsonschema
+
+    from regnet_edge.schema import artifact_schema, text_of
+
+    shipped = Path(codec.__file__).parent / "schemas" / "artifact.schema.json"
+    assert shipped.read_text() == text_of(artifact_schema()), "python -m regnet_edge.benchmarks.schema"
+    data = json.loads(made(tiny, tmp_path).sidecar.read_text())
+    jsonschema.validate(data, artifact_schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**data, "bytes": "many"}, artifact_schema())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import shutil
 import subprocess
 import sys
 import venv
@@ -48,34 +49,15 @@ def test_nothing_imports_the_mapped_folders_by_their_bare_names() -> None:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("wheel")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        str(out),
-        str(ROOT),
-    ]
-    if subprocess.run(
-        [sys.executable, "-m", "pip", "--version"], capture_output=True, check=False
-    ).returncode:
-        command = [
-            "uv",
-            "build",
-            "--quiet",
-            "--wheel",
-            "--no-build-isolation",
-            "--python",
-            sys.executable,
-            "-o",
-            str(out),
-            str(ROOT),
-        ]
-    subprocess.run(command, check=True)
+    build = "from setuptools.build_meta import build_wheel; import sys; build_wheel(sys.argv[1])"
+    checkout = tmp_path_factory.mktemp("source") / "checkout"
+    shutil.copytree(
+        ROOT, checkout, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "demo", "tests")
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", build, str(out)], cwd=checkout, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
     return next(out.glob("*.whl"))
 
 
