@@ -46,7 +46,8 @@ def contents(file: bytes):
 
     def tensor(index):
         found = graph.tensors[index]
-        return (list(found.shape), found.type, bytes(bytearray(model.buffers[found.buffer].data or ())))
+        data = model.buffers[found.buffer].data
+        return (list(found.shape), found.type, b"" if data is None else bytes(bytearray(data)))
 
     found = []
     for op in graph.operators:
