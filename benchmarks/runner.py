@@ -201,7 +201,7 @@ def own_cpu_ns() -> int:
     return time.process_time_ns() + round((spent.children_user + spent.children_system) * 1e9)
 
 
-def reference_ns(clock: Callable[[], int], repeats: int = 10) -> int:
+def reference_ns(clock: Callable[[], int], repeats: int = 30) -> int:
     """The fastest of some loops of fixed integer work: it follows the clock, not memory or other jobs."""
     best = None
     for _ in range(repeats):
@@ -587,7 +587,7 @@ def no_garbage_collection() -> Iterator[None]:
 def observe(job: Json, machine: Machine) -> Json:
     """The Observation of one warm series in this process."""
     pinned = pin(machine, job)
-    looks = [machine.look("before", 0, reference_ns(machine.clock, 25))]
+    looks = [machine.look("before", 0, reference_ns(machine.clock))]
     engine = engine_of(job)
     image = fixed_image(job["input_shape"])
     before = machine.status_bytes("VmRSS")
@@ -598,7 +598,7 @@ def observe(job: Json, machine: Machine) -> Json:
     with no_garbage_collection():
         warm = warm_up(engine.run, machine.clock)
         samples, during = sample(engine.run, job, machine)
-    looks += [*during, machine.look("after", len(samples), reference_ns(machine.clock, 25))]
+    looks += [*during, machine.look("after", len(samples), reference_ns(machine.clock))]
     return {
         "runtime": describe(engine),
         "timing": {"loads_ns": [load], "first_runs_ns": [first], "warmup_ns": warm, "samples_ns": samples},
@@ -642,7 +642,7 @@ def observe_cold(job: Json, machine: Machine) -> Json:
     The file is put out of the page cache before each, where the system can.
     """
     pinned = pin(machine, job)
-    looks = [machine.look("before", 0, reference_ns(machine.clock, 25))]
+    looks = [machine.look("before", 0, reference_ns(machine.clock))]
     looks.append(machine.look("during", 0, reference_ns(machine.clock), full=True))
     seen: list[Json] = []
     waited = 0
@@ -657,7 +657,7 @@ def observe_cold(job: Json, machine: Machine) -> Json:
         if looks[-1]["own_wait_ns"] is not None:
             looks[-1]["own_wait_ns"] += waited
     keep_busiest(looks)
-    looks.append(machine.look("after", len(seen), reference_ns(machine.clock, 25)))
+    looks.append(machine.look("after", len(seen), reference_ns(machine.clock)))
     return cold_observation(seen, {"ticks_per_s": ticks_per_s(), "pinned": pinned, "looks": looks})
 
 

@@ -14,7 +14,7 @@ from .measurement import Measurement, Timing, Verdict
 MEGA, GIGA = 1e6, 1e9
 HEADINGS = (
     "artifact", "runtime", "threads", "MFlops", "MActs", "MB", "median ms", "interval ms", "p90 ms",
-    "peak MB", "load ms", "first ms", "verdict",
+    "RAM MB", "load ms", "first ms", "verdict",
 )  # fmt: skip
 BRIEF = tuple(h for h in HEADINGS if h not in ("load ms", "first ms"))  # for a terminal
 
@@ -82,7 +82,7 @@ def cells(row: Row, rng: np.random.Generator) -> tuple[str, ...]:
         figure(t.median_ms),
         f"{figure(low)}-{figure(high)}",
         figure(t.percentile_ms(90)),
-        f"{max(r.memory.peak_bytes for r in row.rounds) / MEGA:.0f}",
+        f"{max(r.memory.peak_bytes - r.memory.before_bytes for r in row.rounds) / MEGA:.1f}",
         figure(t.load_ms),
         figure(t.first_run_ms),
         row.verdict,

@@ -302,6 +302,19 @@ def test_the_app_is_started_with_a_plan_and_its_answer_fetched(
 
 
 @needs_adb
+def test_a_cold_measurement_starts_the_app_for_each_sample(
+    client: tuple[str, ...], tmp_path: Path, tflite: Artifact
+) -> None:
+    plan = replace(QUICK, mode="cold", min_runs=3)
+    with AdbDouble(make_phone(tmp_path / "phone", app=APP, answer=answer())) as double:
+        host = adb.connect(plug_in(client, double), HostOptions(), client)
+        host.sleep = lambda _: None
+        [m] = measure(host, tflite, plan)
+        starts = [s for s in double.opened if "am start -W -S -n" in s]
+    assert len(starts) == len(m.timing.loads_ns) == m.timing.runs == 3
+
+
+@needs_adb
 def test_a_recorded_session_runs_again_without_the_phone(
     client: tuple[str, ...], tmp_path: Path, tflite: Artifact
 ) -> None:

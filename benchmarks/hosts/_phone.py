@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from regnet_edge import codec
 from regnet_edge.errors import DeviceError, MeasurementError
 
-from ..measurement import Device, Look, Observation, Phase
+from ..measurement import Device, Look, Observation, Phase, Timing
 from ..plan import Job
 from . import _android as android
 from . import _native as native
@@ -54,7 +54,7 @@ class Phone:
     def observe(self, job: Job) -> Observation:
         """The app's own measurement, or a native tool's, between two looks at heat, power and clocks."""
         before = self.look("before")
-        seen = self._native(job) if self._uses_native(job) else self._app(job)
+        seen = self._native(job) if self._uses_native(job) else self._by_app(job)
         looks = (before, *seen.environment.looks, self.look("after", seen.timing.runs))
         return replace(seen, environment=replace(seen.environment, looks=looks))
 
@@ -93,6 +93,13 @@ class Phone:
             )
         return native.measure(tool, job, lambda c: self.line.shell(c, timeout_s=600.0), self.look)
 
+    def _by_app(self, job: Job) -> Observation:
+        """One start of the app; in mode cold one for each sample."""
+        if job.mode != "cold":
+            return self._app(job)
+        once = replace(job, min_runs=1, max_runs=1)
+        return cold([self._app(once) for _ in range(job.min_runs)])
+
     def _app(self, job: Job) -> Observation:
         answer = f"/sdcard/Android/data/{self.app}/files/benchmark.json"
         plan = f"{FOLDER}/plan.json"
@@ -120,6 +127,19 @@ class Phone:
         raise MeasurementError(
             f"the app gave no answer within {waited:.0f} s; lower --min-runs or --max-seconds"
         )
+
+
+def cold(starts: Sequence[Observation]) -> Observation:
+    """One Observation of several starts, whose first runs are its samples."""
+    firsts = tuple(s.timing.first_runs_ns[0] for s in starts)
+    loads = tuple(s.timing.loads_ns[0] for s in starts)
+    looks = tuple(look for s in starts for look in s.environment.looks)
+    return replace(
+        starts[0],
+        timing=Timing(loads, firsts, (), firsts),
+        memory=max((s.memory for s in starts), key=lambda m: m.peak_bytes),
+        environment=replace(starts[0].environment, looks=looks),
+    )
 
 
 def _reason(exchange: Exchange) -> str:
