@@ -50,7 +50,7 @@ def test_it_is_right_on_93_of_100_test_images_and_as_often_as_its_card_says() ->
     model, images = shipped.default_model(), shipped.test_images()
     assert len(images) == 10_000
     net = weights.load(shipped.default_weights_path(), model.config)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it alone
+    net.to(memory_format=torch.channels_last)
     plan = TrainPlan(model.config, "fashion-mnist", model.preprocessing)
     right = correct(net, Batches.of(images, plan), model.preprocessing)
     accuracy = right.float().mean().item()
