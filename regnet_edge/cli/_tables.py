@@ -1,11 +1,12 @@
-"""Tables of the verbs that list: text left, numbers right, whole lines when piped."""
+"""Tables of the verbs that list: text left, numbers right, and no cell ever cut."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
 
-PIPED_WIDTH = 120  # columns, where there is no terminal to ask
+PIPED_WIDTH = 80  # columns, where there is no terminal to ask
+MAX_WIDTH = 1000
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, text_columns: int = 1) -> None:
@@ -19,7 +20,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tex
         table.add_column(column, justify="left" if i < text_columns else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False).print(table)
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    whole = console.measure(table, options=console.options.update_width(MAX_WIDTH)).maximum
+    Console(width=max(console.width, whole), highlight=False).print(table)
 
 
 def millions(count: int) -> str:

@@ -220,7 +220,14 @@ def _report(outcomes: Sequence[Outcome], as_json: bool) -> None:
         ):
             click.echo(f"{outcome.request.target}: {sentence}", err=True)
     if made:
-        click.echo(f"next: regnet-edge benchmark {' '.join(str(a.path) for a in made)}")
+        click.echo(f"next: regnet-edge benchmark {_all_of(made)}")
+
+
+def _all_of(made: Sequence[Artifact]) -> str:
+    """The files as a user would type them: a shell pattern a kind where they share a folder."""
+    if len(made) == 1:
+        return str(made[0].path)
+    return " ".join(f"{a.path.parent}/*{a.path.suffix}" for a in made)
 
 
 def _row(artifact: Artifact) -> tuple[str, ...]:
