@@ -15,6 +15,7 @@ from regnet_edge.artifact import Artifact, ExportRequest, Precision, Structure
 from regnet_edge.errors import ArtifactError
 
 from . import INPUT_NAME, OUTPUT_NAME, Source, in_batches, sidecar_metadata, versions
+from .onnx_quantize import quantized
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,12 +29,13 @@ class Onnx:
     name: str = "onnx"
     suffix: str = ".onnx"
     aliases: tuple[str, ...] = ("ort",)
-    precisions: frozenset[Precision] = frozenset({"fp32"})
+    precisions: frozenset[Precision] = frozenset({"fp32", "int8", "w8"})
     packages: tuple[str, ...] = ("onnx", "onnxruntime", "onnxscript")
     takes_program: bool = True
 
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; input `image` is NCHW, output `logits`."""
+        import onnx
         import torch
 
         with _quiet():
@@ -46,7 +48,11 @@ class Onnx:
                 verbose=False,
             )
         program.model.metadata_props.update(sidecar_metadata(request))
+        for node in program.model.graph:
+            node.metadata_props.clear()  # the exporter's own, with paths of this machine
         program.save(str(out), external_data=False)
+        if request.precision != "fp32":
+            onnx.save(quantized(onnx.load(str(out)), request, source.calibration), str(out))
         return structure(out)
 
     def evaluator(self) -> str:

@@ -36,7 +36,9 @@ def quantized(content: bytes, request: ExportRequest, images: Floats | None) -> 
         assert request.calibration is not None  # noqa: S101  # its constructor refuses int8 without
         assert images is not None  # noqa: S101  # and who calls brings the images
         statistics = _statistics(content, request.calibration, images)
-    result = quantizer.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it opens an interpreter that keeps every tensor, and warns of that
+        result = quantizer.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model)
 
 

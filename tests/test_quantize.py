@@ -4,18 +4,31 @@ import hashlib
 from dataclasses import replace
 
 import numpy as np
+import onnx as onnx_library
 import pytest
+import torch
 from PIL import Image
 
 from regnet_edge import data, shipped
-from regnet_edge.artifact import ModelSpec, WeightsRef
+from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, WeightsRef
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.converters import quantize
+from regnet_edge.converters import (
+    Source,
+    check_precision,
+    onnx,
+    onnx_quantize,
+    parity,
+    quantize,
+    target,
+)
+from regnet_edge.converters.worker import check_structure
 from regnet_edge.errors import DataError, UsageError
+from regnet_edge.model import build_latency_subject, fold_batch_norm
 
 SMALL = AnyNetConfig((Stage(2, 16, 8, 1.0), Stage(1, 24, 8, 1.0)), stem_width=8, se_ratio=0.25, num_classes=5)
 PREPROCESSING = replace(ModelSpec("x", SMALL, WeightsRef("untrained")).preprocessing, resolution=32)
 MODEL = ModelSpec("small", SMALL, WeightsRef("untrained"), PREPROCESSING)
+CALIBRATION = quantize.calibration(MODEL, count=20)
 
 
 def folder_of(path, n, size=(40, 48)):
@@ -135,3 +148,90 @@ def test_the_least_squared_error_is_that_of_no_other_cut():
     assert found < error(observed("minmax", values))
     for factor in (0.8, 1.25):
         assert found <= error(quantize.Range(best.low * factor, best.high * factor))
+
+
+@pytest.fixture(scope="module")
+def source():
+    torch.set_num_threads(1)
+    module = fold_batch_norm(build_latency_subject(SMALL))
+    example = torch.zeros(2, 3, 32, 32)
+    with torch.no_grad():
+        program = torch.export.export(module, (example,))
+    return Source(module, example, program, quantize.images(MODEL, CALIBRATION))
+
+
+def made(folder, source, name, precision, method="minmax"):
+    calibration = replace(CALIBRATION, method=method)
+    request = ExportRequest(MODEL, name, precision, batch=2, calibration=calibration)
+    path = folder / f"{precision}-{method}{target(name).suffix}"
+    structure = target(name).convert(request, source, path)
+    check_structure(request, structure)
+    return Artifact.describe(path, request, structure, {}, 0.0)
+
+
+@pytest.mark.parametrize("name", ["tflite", "onnx"])
+@pytest.mark.parametrize("precision", ["fp16", "int8", "w8", "dynamic", "int8x16"])
+def test_every_precision_is_near_the_definition_and_keeps_float_doors(tmp_path, source, name, precision):
+    if precision not in target(name).precisions:
+        with pytest.raises(UsageError, match=f"target {name} has no precision {precision}; it has fp32"):
+            check_precision(target(name), precision)
+        return
+    artifact = made(tmp_path, source, name, precision)
+    images = source.calibration[:5]
+    with torch.no_grad():
+        expected = source.module(torch.from_numpy(images)).numpy()
+    found = target(name).run(artifact, images)
+    assert found.dtype == np.float32
+    assert parity.sqnr_db(expected, found) > parity.GATES[precision].sqnr_db
+
+
+@pytest.mark.parametrize("name", ["tflite", "onnx"])
+def test_each_method_gives_a_file_of_its_own(tmp_path, source, name):
+    artifacts = [made(tmp_path, source, name, "int8", method) for method in ("minmax", "percentile", "mse")]
+    logits = [target(name).run(a, source.calibration[:5]) for a in artifacts]
+    for i, found in enumerate(logits):
+        assert parity.sqnr_db(logits[0], found) > 20
+        assert all(not np.array_equal(found, other) for other in logits[:i])
+
+
+def test_an_onnx_file_says_how_its_integers_are_arranged_and_names_no_path(tmp_path, source):
+    artifact = made(tmp_path, source, "onnx", "int8")
+    assert onnx.metadata(artifact.path)["regnet_edge.arrangement"] in ("u8s8", "u8u8")
+    assert b"regnet_edge/model.py" not in artifact.path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("features", "name"),
+    [({"avx512_vnni", "avx2"}, "u8s8"), ({"avx_vnni"}, "u8s8"), ({"asimddp"}, "u8s8"), ({"avx2"}, "u8u8")],
+)
+def test_the_arrangement_follows_what_the_cpu_can_do(features, name):
+    assert onnx_quantize.arrangement_for(frozenset(features)).name == name
+
+
+def test_cpu_features_are_read_as_linux_lists_them(tmp_path):
+    (tmp_path / "x86").write_text("processor: 0\nflags\t\t: fpu avx2 avx512_vnni\n")
+    (tmp_path / "arm").write_text("processor: 0\nFeatures\t: fp asimd asimddp\n")
+    assert "avx512_vnni" in onnx_quantize.cpu_features(tmp_path / "x86")
+    assert "asimddp" in onnx_quantize.cpu_features(tmp_path / "arm")
+    assert onnx_quantize.cpu_features(tmp_path / "missing") == {"asimddp"}
+
+
+def test_both_arrangements_are_near_the_definition(tmp_path, source):
+    fp32 = made(tmp_path, source, "onnx", "fp32")
+    request = replace(fp32.request, precision="int8")
+    model, images = onnx_library.load(fp32.path), source.calibration[:6]
+    for features in ({"avx512_vnni"}, {"avx2"}):
+        path = tmp_path / "arranged.onnx"
+        found = onnx_quantize.quantized(model, request, source.calibration, frozenset(features))
+        onnx_library.save(found, path)
+        logits = onnx.CONVERTER.run(replace(fp32, path=path), images)
+        assert parity.sqnr_db(onnx.CONVERTER.run(fp32, images), logits) > 25
+
+
+def test_weights_per_channel_are_within_half_a_step():
+    weights = np.random.default_rng(0).standard_normal((4, 3, 3, 3)).astype(np.float32)
+    weights[2] = 0
+    scale, steps = onnx_quantize.per_channel(weights)
+    error = np.abs(weights - steps * scale[:, None, None, None]).reshape(4, -1).max(1)
+    assert (error <= scale / 2 + 1e-7).all()
+    assert not steps[2].any()
