@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from .coreml_quant import Range
 
+DEBUG_MAPPING = "executorch_debug_handle_mapping.json"  # coremltools adds it: 0.3 MB for debuggers only
 LABEL, PROBABILITIES = "classLabel", "classLabel_probs"
 
 
@@ -86,6 +87,7 @@ def _write(program: ExportedProgram, order: Order, request: ExportRequest, out: 
             model = lower(ct, program, order)
             describe(model, request)
             model.save(str(out))
+            (out / DEBUG_MAPPING).unlink(missing_ok=True)
         except (RegNetEdgeError, OSError):
             raise
         except Exception as error:  # coremltools raises anything; the sentence names it

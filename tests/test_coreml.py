@@ -256,6 +256,12 @@ def test_the_package_says_what_it_is(tmp_path, source):
     assert list(description.output[0].type.multiArrayType.shape) == [1, 10]
 
 
+def test_the_package_holds_the_model_and_nothing_for_debuggers(tmp_path, source):
+    artifact, _ = make(tmp_path, request_for(NETS["y"]), source)
+    files = {p.name for p in artifact.path.rglob("*") if p.is_file()}
+    assert files == {"Manifest.json", "model.mlmodel", "weight.bin"}
+
+
 def test_nothing_is_printed(tmp_path, source, capfd):
     make(tmp_path, request_for(NETS["y"]), source)
     assert capfd.readouterr() == ("", "")
