@@ -39,9 +39,8 @@ def main() -> None:
         for i in range(LOOPED):
             complexity(many.config(i).anynet())
         slow = LOOPED / (time.perf_counter() - start)
-        print(
-            f"{name}: vectorised {fast:,.0f} draws/s, scalar loop {slow:,.0f} draws/s, ratio {fast / slow:,.0f}"
-        )
+        times = f"{fast / slow:,.0f} times"
+        print(f"{name}: vectorised {fast:,.0f} draws/s, scalar loop {slow:,.0f} draws/s, {times}")
 
 
 if __name__ == "__main__":

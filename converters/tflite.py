@@ -191,8 +191,9 @@ def open_interpreter(path: Path, threads: int | None = None) -> Any:
 
     read_flatbuffer(path)
     try:
-        interpreter = Interpreter(str(path), num_threads=threads)
-        interpreter.allocate_tensors()
+        with quiet():
+            interpreter = Interpreter(str(path), num_threads=threads)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ArtifactError(f"TFLite refuses {path} ({error}); convert the model again") from error
     return interpreter

@@ -1,7 +1,8 @@
 """One RegNet definition for every runtime, and proof that each file computes what it says.
 
-Every command is one function here: `convert`, `verify`, `train`, ... Names load when they are used, so
-that `import regnet_edge` and `regnet-edge --help` load neither numpy nor torch.
+Commands are functions: `convert`, `verify`, `train`, `examine` (doctor), `entries` and `find` (models),
+`describe` (show); the benchmark's are in regnet_edge.benchmarks. Names load when they are used, so that
+`import regnet_edge` and `regnet-edge --help` load neither numpy nor torch.
 """
 
 from __future__ import annotations
@@ -24,6 +25,13 @@ _HOME = {
     "Preprocessing": "artifact",
     "convert": "converters.run",
     "verify": "converters.parity",
+    "train": "train",
+    "entries": "zoo",
+    "find": "zoo",
+    "describe": "explain",
+    "examine": "doctor",
+    "resolve": "resolve",
+    "load": "resolve",
 }
 
 __all__ = sorted(_HOME)

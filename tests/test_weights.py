@@ -403,3 +403,11 @@ def test_the_1000_imagenet_labels_ship_in_class_order() -> None:
     assert (labels[0], labels[207], labels[999]) == ("tench", "golden retriever", "toilet tissue")
     meta = pytest.importorskip("torchvision.models._meta")
     assert list(labels) == meta._IMAGENET_CATEGORIES
+
+
+def test_the_same_weights_make_the_same_file(tmp_path: Path) -> None:
+    net = build_latency_subject(AnyNetConfig((Stage(1, 8, 8),), num_classes=3))
+    for i in range(6):
+        weights.save(net, tmp_path / f"{i}.safetensors", {"a": "1", "b": "2"})
+    assert len({(tmp_path / f"{i}.safetensors").read_bytes() for i in range(6)}) == 1
+    assert weights.read(tmp_path / "0.safetensors").metadata["b"] == "2"

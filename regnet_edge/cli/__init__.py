@@ -56,7 +56,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line: exit code 0, 1 for a failure, 2 for a request that cannot be meant."""
     try:
-        cli.main(prog_name="regnet-edge", standalone_mode=False)
+        sys.exit(cli.main(prog_name="regnet-edge", standalone_mode=False) or 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:

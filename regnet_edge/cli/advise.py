@@ -48,6 +48,7 @@ SHOWN = 12
     help="Folder for the files of --convert.",
 )
 @click.option("--host", default="local", show_default=True, help="Where to measure, as in benchmark --host.")
+@click.option("--json", "as_json", is_flag=True, help="Print choices and pick as JSON.")
 @click.help_option("-h", "--help")
 def command(
     results: Path,
@@ -65,6 +66,7 @@ def command(
     convert: bool,
     out: Path,
     host: str,
+    as_json: bool,
 ) -> None:
     """Search the RegNets of the paper's refined space for the most flops within a latency budget.
 
@@ -82,20 +84,50 @@ def command(
     from regnet_edge.design_space.spaces import regnet_space
 
     rng = np.random.default_rng(seed)
-    lines, adviser = _adviser(results, Wanted(device, runtime, precision, threads), resolution, rng)
+    wanted = Wanted(device, runtime, precision, threads)
+    lines, adviser, remark = _adviser(results, wanted, resolution, rng)
     budget = Budget(budget_ms, max_params_m * 1e6, max_mb * 1e6)
     found = adviser.search(budget, rng, SPACES if space is None else (regnet_space(space),), draws)
     top = finalists(found)
+    if as_json:
+        tried = _try_out(top, adviser, lines[0], out, host) if convert else []
+        _print_json(remark, front(found), tried, budget)
+        return
+    click.echo(remark + "\n")
     _print_choices(front(found)[:SHOWN])
     _warn(top)
     if convert:
         _print_tried(_try_out(top, adviser, lines[0], out, host), budget)
 
 
+def _print_json(remark: str, choices: Sequence[Choice], tried: Sequence[Tried], budget: Budget) -> None:
+    import json
+
+    from regnet_edge.benchmarks.advise import pick
+    from regnet_edge.codec import to_json
+
+    chosen = pick(tried, budget)
+    told = {
+        "law": remark,
+        "choices": [to_json(c) for c in choices],
+        "tried": [
+            {
+                "name": t.choice.name,
+                "predicted_ms": t.choice.interval.predicted_ms,
+                "measured_ms": t.measurement.median_ms if t.measurement is not None else None,
+                "failure": t.failure,
+            }
+            for t in tried
+        ],
+        "pick": chosen.choice.name if chosen is not None else None,
+    }
+    click.echo(json.dumps(told, indent=2))
+
+
 def _adviser(
     results: Path, wanted: Wanted, resolution: int | None, rng: np.random.Generator
-) -> tuple[list[Measurement], Adviser]:
-    """The measurements of the one condition that is wanted, and the adviser that they make."""
+) -> tuple[list[Measurement], Adviser, str]:
+    """The measurements of the one condition that is wanted, the adviser they make, and a word on it."""
     from regnet_edge.benchmarks.advise import Adviser
     from regnet_edge.benchmarks.ladder import held_out_beside
     from regnet_edge.benchmarks.law import Condition, select, study, the_one
@@ -105,8 +137,8 @@ def _adviser(
     condition, points = the_one(select(lines, wanted))
     found = study(condition, points, rng, held_out_beside(results))
     adviser = Adviser.of(found, resolution)
-    click.echo(f"{condition}, {adviser.resolution} pixels; {found.conclusion()}\n")
-    return [m for m in lines if m.valid and Condition.of(m) == condition], adviser
+    remark = f"{condition}, {adviser.resolution} pixels; {found.conclusion()}"
+    return [m for m in lines if m.valid and Condition.of(m) == condition], adviser, remark
 
 
 def _print_choices(choices: Sequence[Choice]) -> None:

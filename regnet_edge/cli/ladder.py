@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ PROCESS_S = 3.0  # start, load and warm-up of one visit, and the looks around it
 @click.option("--min-runs", type=click.IntRange(1), default=25, show_default=True, help="Runs a visit.")
 @click.option("--min-seconds", type=float, default=2.0, show_default=True, help="Seconds of runs a visit.")
 @click.option("--plan-only", is_flag=True, help="Draw the plan, tell the time it will take, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print where plan and measurements are as JSON.")
 @click.help_option("-h", "--help")
 def command(
     target: str,
@@ -47,6 +49,7 @@ def command(
     min_runs: int,
     min_seconds: float,
     plan_only: bool,
+    as_json: bool,
 ) -> None:
     """Measure what a latency law needs: published nets, and random ones chosen so that its terms part.
 
@@ -65,14 +68,25 @@ def command(
     )
     drawn = ladder.plan_in(out, settings)
     _tell_plan(drawn, out, rounds, min_seconds + PROCESS_S)
+    results = out / ladder.RESULTS_FILE
     if plan_only:
+        _end(out, results, None, as_json)
         return
     files = workbench.Files(out / ladder.MODELS_FOLDER, target, resolution)
     bench = workbench.Bench(host, how, ("regnet-edge", *sys.argv[1:]), _remark)
     paths = ladder.make_all(drawn, lambda r: files.make(r.name, r.config, settings.precisions), _tell)
-    results = out / ladder.RESULTS_FILE
     added = ladder.Climb(rounds, seed, results, _tell).run(paths, bench.measure)
-    click.echo(f"{added} measurements added to {results}; next: regnet-edge law {results}")
+    _end(out, results, added, as_json)
+
+
+def _end(out: Path, results: Path, added: int | None, as_json: bool) -> None:
+    if as_json:
+        from regnet_edge.benchmarks.ladder import PLAN_FILE
+
+        told = {"plan": str(out / PLAN_FILE), "results": str(results), "added": added}
+        click.echo(json.dumps(told, indent=2))
+    elif added is not None:
+        click.echo(f"{added} measurements added to {results}; next: regnet-edge law {results}")
 
 
 def _tell_plan(plan: Plan, out: Path, rounds: int, visit_s: float) -> None:

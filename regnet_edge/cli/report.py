@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -25,8 +26,9 @@ import click
 )
 @click.option("--title", default="Latency report", show_default=True, help="Heading of the page.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the bootstrap.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @click.help_option("-h", "--help")
-def command(results: Path, output: Path, old: Path | None, title: str, seed: int) -> None:
+def command(results: Path, output: Path, old: Path | None, title: str, seed: int, as_json: bool) -> None:
     """Write one self-contained page about RESULTS: devices, tables, laws, and every sample series.
 
     It needs no network and reads on a phone. Conditions with enough networks have their law.
@@ -51,9 +53,13 @@ def command(results: Path, output: Path, old: Path | None, title: str, seed: int
         old=read_lines(old) if old is not None else None,
     )
     write_text(output, render(found))
+    changed = {c: [d.name for d in found.differences or () if d.change == c] for c in ("faster", "slower")}
+    if as_json:
+        told = {"page": str(output), "measurements": found.total, "valid": found.valid, **changed}
+        click.echo(json.dumps(told, indent=2))
+        return
     click.echo(f"wrote {output}: {found.total} measurements, {found.valid} valid")
-    for change in ("faster", "slower"):
-        names = [d.name for d in found.differences or () if d.change == change]
+    for change, names in changed.items():
         if names:
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             click.echo(f"{change}: {', '.join(names[:5])}{more}")

@@ -16,6 +16,7 @@ from regnet_edge.files import replacing
 if TYPE_CHECKING:
     from torch import Tensor
 
+OWN_KEY = "regnet_edge"  # of a safetensors file's metadata
 SAFETENSORS = ".safetensors"
 PICKLES = (".pth", ".pt", ".pyth", ".bin")
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80")
@@ -70,7 +71,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-            return Checkpoint(path, _without_prefix(tensors), "", file.metadata() or {})
+            return Checkpoint(path, _without_prefix(tensors), "", _all_keys(file.metadata() or {}))
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{path} is cut short or damaged ({error}); copy or download it again") from error
 
@@ -174,9 +175,23 @@ def _write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapp
     from safetensors.torch import save_file
 
     try:
-        save_file(dict(tensors), path, dict(metadata))
+        save_file(dict(tensors), path, _one_key(metadata))
+        path.chmod(0o644)  # the writer's own mode hides the file from everybody else
     except SafetensorError as error:
         raise OSError(str(error)) from error
+
+
+def _one_key(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The metadata under a single key: the writer orders several at random, and the file's hash with them."""
+    return dict(metadata) if len(metadata) <= 1 else {OWN_KEY: json.dumps(dict(metadata), sort_keys=True)}
+
+
+def _all_keys(metadata: Mapping[str, str]) -> dict[str, str]:
+    packed = metadata.get(OWN_KEY, "{}")
+    try:
+        return {**metadata, **json.loads(packed)}
+    except (ValueError, TypeError):
+        return dict(metadata)
 
 
 def _write_pickle(path: Path, tensors: Mapping[str, Tensor], section: str) -> None:
