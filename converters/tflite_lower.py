@@ -119,7 +119,8 @@ class Writer:
         """The tensor of a parameter or buffer."""
         signature = self.program.graph_signature
         name = signature.inputs_to_parameters.get(node.name) or signature.inputs_to_buffers[node.name]
-        return self.program.state_dict[name].detach()
+        found: torch.Tensor = self.program.state_dict[name]
+        return found.detach()
 
 
 def _module_path(node: Node) -> str:
@@ -159,7 +160,7 @@ def _conv(
     groups: int = 1,
 ) -> Any:
     import numpy as np
-    from litert_converter.mlir.dialects import stablehlo  # type: ignore[import-untyped]  # ships no types
+    from litert_converter.mlir.dialects import stablehlo
 
     result = stablehlo.convolution(
         result=_type(_shape(node)),
@@ -308,7 +309,7 @@ def _constant(tensor: torch.Tensor) -> Any:
     """Infinities become the largest numbers, as litert_torch has it."""
     import numpy as np
     from litert_converter.mlir import ir
-    from litert_converter.mlir.dialects import arith  # type: ignore[import-untyped]  # ships no types
+    from litert_converter.mlir.dialects import arith
 
     largest = np.finfo(np.float32).max
     array: NDArray[np.float32] = np.ascontiguousarray(tensor.numpy().clip(-largest, largest))

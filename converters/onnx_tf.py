@@ -1,0 +1,54 @@
+"""TFLite by the old route: TorchScript's ONNX export, onnx-tf, TensorFlow's converter.
+
+The tools were abandoned years ago and run in an environment of their own. Grouped convolutions come out
+split into one convolution a group, which is slow; the sidecar's structure shows how many.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from regnet_edge import environments
+
+from . import INPUT_NAME, OUTPUT_NAME, Source
+from .tflite import quiet
+
+ENVIRONMENT = "onnx-tf"
+PACKAGES = ("onnx-tf", "tensorflow-cpu")  # those whose versions the sidecar records
+OPSET, IR_VERSION = 13, 8  # the newest that onnx-tf 1.10 reads
+
+
+def write(source: Source, out: Path) -> None:
+    """The fp32 file; raises ToolError where the environment is missing or its tools fail."""
+    environments.require(ENVIRONMENT)
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "model.onnx"
+        _export(source, model)
+        environments.run(ENVIRONMENT, Path(__file__).with_name("guest_onnx_tf.py"), str(model), str(out))
+
+
+def _export(source: Source, path: Path) -> None:
+    """ONNX as onnx-tf wants it: TorchScript's export, an input without a dot in its name."""
+    import onnx
+    import torch
+
+    with quiet(), torch.no_grad():
+        torch.onnx.export(
+            source.module,
+            (source.example,),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+        )
+    model = onnx.load(str(path))
+    model.ir_version = IR_VERSION
+    onnx.save(model, str(path))
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of the old tools, from the pinned list."""
+    wanted = environments.recipe(ENVIRONMENT)
+    return {package: wanted.version(package) for package in PACKAGES}

@@ -1,0 +1,82 @@
+"""`regnet-edge env`: environments of their own for tools that cannot live beside the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+COLUMNS = ("environment", "state", "MB", "for")
+
+
+@click.group("env", context_settings=SETTINGS)
+def command() -> None:
+    """Make, list and remove Python environments for onnx-tf and tflite-runtime.
+
+    They lie in your data folder, or where REGNET_EDGE_ENVIRONMENTS says, and are made from pinned lists
+    by uv, or by pip where there is no uv.
+
+    \b
+    regnet-edge env create onnx-tf
+    regnet-edge env list
+    """
+
+
+@command.command("create", context_settings=SETTINGS)
+@click.argument("name")
+def create(name: str) -> None:
+    """Make the environment NAME, or keep it if it is current.
+
+    \b
+    regnet-edge env create onnx-tf
+    """
+    from regnet_edge import environments
+
+    made = environments.create(name, progress=lambda what: click.echo(what, err=True))
+    click.echo(f"{made.name}: {made.bytes / 1e6:.0f} MB in {made.path}")
+
+
+@command.command("list", context_settings=SETTINGS)
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def list_(as_json: bool) -> None:
+    """List the environments, made or not.
+
+    \b
+    regnet-edge env list --json
+    """
+    rows = _rows()
+    if as_json:
+        import json
+
+        click.echo(json.dumps(rows, indent=2))
+        return
+    from regnet_edge.cli._tables import print_table
+
+    cells = [(r["name"], r["state"], f"{r['bytes'] / 1e6:.0f}" if r["bytes"] else "", r["for"]) for r in rows]
+    print_table(COLUMNS, cells, text_columns=2)
+
+
+def _rows() -> list[dict[str, Any]]:
+    from regnet_edge import environments
+
+    rows = []
+    for name, recipe in environments.recipes().items():
+        found = environments.find(name)
+        state = "not made" if found is None else "ready" if found.current else "of another version"
+        size, path = (found.bytes, str(found.path)) if found else (0, "")
+        rows.append({"name": name, "state": state, "bytes": size, "path": path, "for": recipe.purpose})
+    return rows
+
+
+@command.command("remove", context_settings=SETTINGS)
+@click.argument("name")
+def remove(name: str) -> None:
+    """Delete the environment NAME.
+
+    \b
+    regnet-edge env remove onnx-tf
+    """
+    from regnet_edge import environments
+
+    click.echo(f"freed {environments.remove(name) / 1e6:.0f} MB")
