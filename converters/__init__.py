@@ -105,6 +105,16 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def tools(request: ExportRequest) -> dict[str, str]:
+    """Versions of everything that makes the request's file; raises ToolError for what is missing."""
+    found = versions(target(request.target).packages)
+    if not request.via:
+        return found
+    from .onnx_tf import tool_versions
+
+    return {**found, **tool_versions()}
+
+
 def installed(converter: Converter) -> bool:
     """Whether everything the target needs is installed."""
     try:

@@ -23,7 +23,7 @@ from regnet_edge.artifact import Artifact, ExportRequest, sidecar_of
 from regnet_edge.errors import ArtifactError, RegNetEdgeError
 from regnet_edge.files import move, replacing, size_of
 
-from . import target, versions
+from . import tools, versions
 
 ENVIRONMENT_VARIABLE = "REGNET_EDGE_CACHE"
 OFF = "off"
@@ -145,8 +145,8 @@ class Cache:
 
 def key_of(request: ExportRequest) -> str:
     """Hex sha256 of the request, the versions of its tools, and this package's own code."""
-    tools = versions((*target(request.target).packages, "torch", "regnet-edge"))
-    text = codec.canonical((request.key, tools, _own_code()))
+    found = {**tools(request), **versions(("torch", "regnet-edge"))}
+    text = codec.canonical((request.key, found, _own_code()))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

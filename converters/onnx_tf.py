@@ -12,20 +12,19 @@ from pathlib import Path
 from regnet_edge import environments
 
 from . import INPUT_NAME, OUTPUT_NAME, Source
-from .tflite import quiet
 
 ENVIRONMENT = "onnx-tf"
 PACKAGES = ("onnx-tf", "tensorflow-cpu")  # those whose versions the sidecar records
 OPSET, IR_VERSION = 13, 8  # the newest that onnx-tf 1.10 reads
 
 
-def write(source: Source, out: Path) -> None:
-    """The fp32 file; raises ToolError where the environment is missing or its tools fail."""
-    environments.require(ENVIRONMENT)
+def file_of(source: Source) -> bytes:
+    """The fp32 file's bytes; raises ToolError where the environment is missing or its tools fail."""
     with tempfile.TemporaryDirectory() as folder:
-        model = Path(folder) / "model.onnx"
+        model, out = Path(folder) / "model.onnx", Path(folder) / "model.tflite"
         _export(source, model)
         environments.run(ENVIRONMENT, Path(__file__).with_name("guest_onnx_tf.py"), str(model), str(out))
+        return out.read_bytes()
 
 
 def _export(source: Source, path: Path) -> None:
@@ -33,7 +32,7 @@ def _export(source: Source, path: Path) -> None:
     import onnx
     import torch
 
-    with quiet(), torch.no_grad():
+    with torch.no_grad():
         torch.onnx.export(
             source.module,
             (source.example,),
@@ -49,6 +48,7 @@ def _export(source: Source, path: Path) -> None:
 
 
 def tool_versions() -> dict[str, str]:
-    """Versions of the old tools, from the pinned list."""
+    """Versions of the old tools, which its environment has; raises ToolError where there is none."""
+    environments.require(ENVIRONMENT)
     wanted = environments.recipe(ENVIRONMENT)
     return {package: wanted.version(package) for package in PACKAGES}

@@ -20,7 +20,7 @@ from regnet_edge import codec
 from regnet_edge.artifact import Artifact, ExportRequest, sidecar_of
 from regnet_edge.errors import ArtifactError, ConversionError, RegNetEdgeError
 
-from . import check_precision, target, versions
+from . import check_precision, target, tools, versions
 from .cache import Cache
 from .worker import Event, Job, Task, read_events
 
@@ -58,7 +58,7 @@ def convert(
     """
     for request in requests:
         check_precision(target(request.target), request.precision)
-        versions(target(request.target).packages)
+        tools(request)
     outcomes = {i: _standing(r, out, force) for i, r in enumerate(requests)}
     todo = [i for i, outcome in outcomes.items() if outcome is None]
     if todo:
@@ -83,7 +83,7 @@ def _standing(request: ExportRequest, out: Path, force: bool) -> Outcome | None:
     if found.request.key != request.key:
         sentence = f"{path} was made from another request; pass --force to replace it, or another --out"
         return Outcome(request, None, failure=sentence)
-    if dict(found.tool_versions) != versions(target(request.target).packages):
+    if dict(found.tool_versions) != tools(request):
         return None
     return Outcome(request, found, reused=True)
 

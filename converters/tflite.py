@@ -43,7 +43,7 @@ class TFLite:
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; input `image` is NHWC, output `logits`."""
         with quiet():
-            out.write_bytes(float_file(source))
+            out.write_bytes(float_file(request, source))
             if request.precision != "fp32":
                 out.write_bytes(quantized(out.read_bytes(), request, source.calibration))
         annotate(out, request)
@@ -70,8 +70,12 @@ class TFLite:
 CONVERTER = TFLite()
 
 
-def float_file(source: Source) -> bytes:
+def float_file(request: ExportRequest, source: Source) -> bytes:
     """The fp32 file: the exported program's by the short way, the module's by litert_torch otherwise."""
+    if request.via:
+        from .onnx_tf import file_of
+
+        return file_of(source)
     short = None if source.program is None else flatbuffer(source.program)
     return short or bytes(_litert_model(source).model_content())
 

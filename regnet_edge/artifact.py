@@ -20,6 +20,7 @@ from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.files import sha256_of, size_of, write_text
 
 Precision = Literal["fp32", "fp16", "int8", "w8", "dynamic", "int8x16"]
+Route = Literal["", "onnx-tf"]
 Color = Literal["RGB", "BGR", "GRAY"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
@@ -137,8 +138,9 @@ class Calibration:
 class ExportRequest:
     """One file to make: what, for which target, in which precision.
 
-    image_input (Core ML's ImageType) and classifier (softmax, classLabel outputs) are Core ML's.
-    Raises UsageError for int8 without calibration and for options that the target has not.
+    image_input (Core ML's ImageType) and classifier (softmax, classLabel outputs) are Core ML's; via is
+    TFLite's old route. Raises UsageError for int8 without calibration and for options that the target
+    has not.
     """
 
     model: ModelSpec
@@ -148,8 +150,11 @@ class ExportRequest:
     image_input: bool = False
     classifier: bool = False
     calibration: Calibration | None = None
+    via: Route = ""
 
     def __post_init__(self) -> None:
+        if self.via and (self.target, self.precision) != ("tflite", "fp32"):
+            raise UsageError(f"--via {self.via} makes TFLite files in fp32 only; add --target tflite")
         if self.batch < 1:
             raise UsageError(f"batch is at least 1, not {self.batch}")
         if self.precision in NEEDS_CALIBRATION and self.calibration is None:
@@ -174,6 +179,7 @@ class ExportRequest:
         parts += [f"b{self.batch}"] if self.batch != 1 else []
         parts += ["image"] if self.image_input else []
         parts += ["classifier"] if self.classifier else []
+        parts += [self.via] if self.via else []
         return "-".join(parts)
 
 
@@ -207,6 +213,13 @@ class Parity:
     accuracy: float | None
     reference_accuracy: float | None
     failures: tuple[str, ...] = ()
+
+    @property
+    def loss(self) -> float | None:
+        """Share of the images by which the accuracy falls below the definition's; None without labels."""
+        if self.accuracy is None or self.reference_accuracy is None:
+            return None
+        return self.reference_accuracy - self.accuracy
 
     @property
     def passed(self) -> bool:

@@ -25,6 +25,8 @@ CASES = {
     ),
 }
 
+REQUEST = ExportRequest(ModelSpec("tiny", SE, WeightsRef("untrained")), "tflite")
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread():
@@ -99,13 +101,13 @@ def test_another_version_or_operator_takes_litert_torch(monkeypatch):
     taken = []
     monkeypatch.setattr(tflite, "_litert_model", lambda s: taken.append(s) or FakeModel())
     monkeypatch.setattr(tflite_lower, "version", lambda _: "99.0")
-    assert tflite.float_file(source) == b"stock"
+    assert tflite.float_file(REQUEST, source) == b"stock"
     monkeypatch.undo()
     monkeypatch.setattr(tflite, "_litert_model", lambda s: taken.append(s) or FakeModel())
     pooled = torch.nn.Sequential(source.module.stem, torch.nn.MaxPool2d(2)).eval()
     program = torch.export.export(pooled, (source.example,))
-    assert tflite.float_file(Source(source.module, source.example, program)) == b"stock"
-    assert tflite.float_file(Source(source.module, source.example)) == b"stock"
+    assert tflite.float_file(REQUEST, Source(source.module, source.example, program)) == b"stock"
+    assert tflite.float_file(REQUEST, Source(source.module, source.example)) == b"stock"
     assert len(taken) == 3
 
 
