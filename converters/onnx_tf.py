@@ -7,6 +7,7 @@ split into one convolution a group, which is slow; the sidecar's structure shows
 from __future__ import annotations
 
 import tempfile
+import warnings
 from pathlib import Path
 
 from regnet_edge import environments
@@ -32,7 +33,8 @@ def _export(source: Source, path: Path) -> None:
     import onnx
     import torch
 
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this exporter is an old one is the point
         torch.onnx.export(
             source.module,
             (source.example,),
