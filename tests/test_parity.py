@@ -13,9 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from regnet_edge import data, shipped
 from regnet_edge.artifact import Artifact
 from regnet_edge.converters import target, targets
-from regnet_edge.converters.parity import agreement, compare, cosine, reference, softmax, sqnr_db
+from regnet_edge.converters.matrix import matrix, of_runs
+from regnet_edge.converters.parity import (
+    Ran,
+    agreement,
+    compare,
+    cosine,
+    failures,
+    reference,
+    softmax,
+    sqnr_db,
+)
 from regnet_edge.errors import ArtifactError
 from regnet_edge.shipped import test_images as shipped_images
 
@@ -97,3 +108,47 @@ def test_a_corrupted_file_is_refused_before_it_runs(
         Artifact.load(copy)
     with pytest.raises(ArtifactError):
         target(name).run(replace(artifact, path=copy), np.zeros((1, 1, 28, 28), np.float32))
+
+
+def logits_near(signal: np.ndarray, noise: float, seed: int) -> np.ndarray:
+    error = np.random.default_rng(seed).standard_normal(signal.shape)
+    return (signal + noise * error).astype(np.float32)
+
+
+def runs_of(shipped_artifacts: dict[str, Artifact], noises: dict[str, float]) -> list[Ran]:
+    signal = np.random.default_rng(9).standard_normal((200, 10))
+    return [
+        Ran(shipped_artifacts[name], logits_near(signal, noise, i))
+        for i, (name, noise) in enumerate(noises.items())
+    ]
+
+
+def test_the_file_that_differs_from_all_others_is_the_suspect(shipped_artifacts: dict[str, Artifact]) -> None:
+    alike = {"coreml": 0.01, "executorch": 0.01, "onnx": 0.01, "tflite": 0.01}
+    assert of_runs(runs_of(shipped_artifacts, alike)).suspect == ""
+    found = of_runs(runs_of(shipped_artifacts, {**alike, "onnx": 0.1}))
+    assert found.suspect == "onnx"
+    assert len(found.pairs) == 6
+    assert found.between("tflite", "coreml").sqnr_db == pytest.approx(37, abs=1)
+    assert found.between("tflite", "onnx").sqnr_db == pytest.approx(20, abs=1)
+
+
+def test_two_files_that_differ_accuse_neither(shipped_artifacts: dict[str, Artifact]) -> None:
+    assert of_runs(runs_of(shipped_artifacts, {"onnx": 0.1, "tflite": 0.01})).suspect == ""
+
+
+def test_every_pair_of_the_shipped_nets_files_agrees(shipped_artifacts: dict[str, Artifact]) -> None:
+    images = data.preprocess(shipped_images().take(np.arange(32)), shipped.default_model().preprocessing)
+    found = matrix(list(shipped_artifacts.values()), images)
+    assert min(pair.sqnr_db for pair in found.pairs) > 100
+    assert all(pair.top1_agreement == 1 for pair in found.pairs)
+
+
+def test_an_int8_file_may_lose_half_a_point_on_enough_images(shipped_artifacts: dict[str, Artifact]) -> None:
+    artifact = shipped_artifacts["onnx"]
+    artifact = replace(artifact, request=replace(artifact.request, precision="w8"))
+    assert artifact.parity is not None
+    lost = replace(artifact.parity, accuracy=0.93, reference_accuracy=0.936, images=10_000)
+    assert failures(lost, artifact) == ("top-1 is 0.60 points below the definition's, not within 0.5",)
+    assert failures(replace(lost, accuracy=0.932), artifact) == ()
+    assert failures(replace(lost, images=256), artifact) == ()

@@ -1,6 +1,7 @@
 """One calibration set for every target, the ranges it gives, and the int8 files made from it."""
 
 import hashlib
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -235,3 +236,25 @@ def test_weights_per_channel_are_within_half_a_step():
     error = np.abs(weights - steps * scale[:, None, None, None]).reshape(4, -1).max(1)
     assert (error <= scale / 2 + 1e-7).all()
     assert not steps[2].any()
+
+
+def test_int8_of_the_shipped_net_is_made_from_the_shipped_images_and_passes(cli, tmp_path):
+    done = cli("convert", "--target", "tflite", "--precision", "int8", "--json")
+    assert done.returncode == 0, done.stderr
+    [entry] = json.loads(done.stdout)
+    chosen = entry["artifact"]["request"]["calibration"]
+    assert (chosen["source"], chosen["images"], chosen["method"]) == ("shipped", 1024, "minmax")
+    assert entry["artifact"]["parity"]["failures"] == []
+    assert entry["artifact"]["parity"]["sqnr_db"] > 25
+
+
+def test_the_command_line_refuses_and_warns_in_one_sentence(cli, tmp_path):
+    folder_of(tmp_path / "few", 2, size=(28, 28))
+    refused = cli("convert", "--target", "onnx", "--calibrate", "few")
+    assert refused.returncode == 2
+    assert "fp32 needs no calibration images" in refused.stderr
+    missing = cli("convert", "--target", "onnx", "--precision", "int8", "--calibrate", "nowhere")
+    assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
+    warned = cli("convert", "-t", "tflite", "-p", "int8", "--calibrate", "few", "--no-verify")
+    assert warned.returncode == 0, warned.stderr
+    assert "warning: 2 calibration images may miss" in warned.stderr

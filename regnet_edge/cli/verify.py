@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact
+    from regnet_edge.converters.matrix import Matrix
 
 COLUMNS = ("file", "run by", "images", "max abs error", "SQNR dB", "cosine", "agree", "top-1", "verdict")
 
@@ -20,25 +21,41 @@ COLUMNS = ("file", "run by", "images", "max abs error", "SQNR dB", "cosine", "ag
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of images; default: shipped ones.")
 @click.option("-n", "--count", default=256, show_default=True, help="How many images.")
 @click.option("-w", "--weights", default="", help="Where the checkpoint is now, if it moved.")
+@click.option(
+    "--runtime", type=click.Choice(["tflite-runtime"]), help="Another runtime; see regnet-edge env."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the measurements as JSON.")
-def command(artifacts: Sequence[Path], images: Path | None, count: int, weights: str, as_json: bool) -> None:
+def command(
+    artifacts: Sequence[Path],
+    images: Path | None,
+    count: int,
+    weights: str,
+    runtime: str | None,
+    as_json: bool,
+) -> None:
     """Run each file in its own runtime and compare it with the definition on real images.
 
     Ends with exit code 1 where a gate does not hold (fp32: SQNR above 100 dB and the same top-1 class on
     every image). Core ML packages are run by Core ML on a Mac and by the regnet-edge MIL evaluator
-    elsewhere. top-1 is the file's accuracy, in brackets the definition's, where labels are known.
+    elsewhere. Files of one model are compared with each other too, and one that differs from all others
+    is named. top-1 is the file's accuracy, in brackets the definition's, where labels are known.
 
     \b
     regnet-edge verify out/*.tflite
     regnet-edge verify out/model.onnx --images photos/ --json
     """
-    from regnet_edge.converters.parity import verify
+    from regnet_edge.converters.matrix import of_runs
+    from regnet_edge.converters.parity import run_all
 
-    verified = verify(list(artifacts), images=images, count=count, weights=weights)
+    runs = run_all(list(artifacts), images, count, weights, runtime=runtime or "")
+    verified = [ran.artifact for ran in runs]
+    comparable = len(runs) > 1 and len({(a.request.model, a.request.classifier) for a in verified}) == 1
+    matrix = of_runs(runs) if comparable else None
     if as_json:
-        _print_json(verified)
+        _print_json(verified, matrix)
     else:
         _print_table(verified)
+        _print_matrix(matrix)
     if any(a.parity is None or not a.parity.passed for a in verified):
         sys.exit(1)
 
@@ -69,10 +86,33 @@ def _row(artifact: Artifact) -> tuple[str, ...]:
     )
 
 
-def _print_json(verified: Sequence[Artifact]) -> None:
+def _print_matrix(matrix: Matrix | None) -> None:
+    if matrix is None:
+        return
+    from regnet_edge.cli._tables import print_table
+
+    click.echo("agreement of each pair: SQNR dB / same top-1 class")
+    rows = [(a, *(_cell(matrix, a, b) for b in matrix.names)) for a in matrix.names]
+    print_table(("", *matrix.names), rows)
+    if matrix.suspect:
+        click.echo(
+            f"suspect: {matrix.suspect} differs from all others, which agree among themselves", err=True
+        )
+
+
+def _cell(matrix: Matrix, row: str, column: str) -> str:
+    if row == column:
+        return "-"
+    pair = matrix.between(row, column)
+    return f"{pair.sqnr_db:.1f} / {pair.top1_agreement:.2%}"
+
+
+def _print_json(verified: Sequence[Artifact], matrix: Matrix | None) -> None:
     import json
 
     from regnet_edge import codec
 
-    found = [{"file": str(a.path), "parity": codec.to_json(a.parity)} for a in verified]
+    files = [{"file": str(a.path), "parity": codec.to_json(a.parity)} for a in verified]
+    pairs = codec.to_json(matrix.pairs) if matrix else []
+    found = {"files": files, "pairs": pairs, "suspect": matrix.suspect if matrix else ""}
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
