@@ -38,6 +38,7 @@ class Onnx:
         import onnx
         import torch
 
+        assert source.program is not None  # noqa: S101  # takes_program is True
         with _quiet():
             program = torch.onnx.export(
                 source.program,
@@ -47,6 +48,7 @@ class Onnx:
                 dynamo=True,
                 verbose=False,
             )
+        assert program is not None  # noqa: S101  # dynamo=True returns one
         program.model.metadata_props.update(sidecar_metadata(request))
         for node in program.model.graph:
             node.metadata_props.clear()  # the exporter's own, with paths of this machine
@@ -87,7 +89,7 @@ def _quiet() -> Iterator[None]:
 
 def open_session(path: Path) -> Any:
     """A session on the CPU; raises ArtifactError for a file that onnxruntime refuses."""
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]  # ships no types
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4

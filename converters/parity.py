@@ -79,8 +79,9 @@ def agreement(reference: Floats, found: Floats) -> float:
 
 def softmax(logits: Floats) -> Floats:
     """Probabilities (n, classes)."""
-    e = np.exp(logits - logits.max(1, keepdims=True))
-    return (e / e.sum(1, keepdims=True)).astype(np.float32)
+    e: Floats = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities: Floats = e / e.sum(1, keepdims=True)
+    return probabilities
 
 
 def reference_logits(model: ModelSpec, images: Floats, weights: str = "") -> Floats:
@@ -91,7 +92,7 @@ def reference_logits(model: ModelSpec, images: Floats, weights: str = "") -> Flo
 
     net = load(model, weights)
     with torch.no_grad():
-        pieces = torch.from_numpy(images).split(REFERENCE_BATCH)
+        pieces = torch.split(torch.from_numpy(images), REFERENCE_BATCH)  # type: ignore[no-untyped-call]  # torch's
         return torch.cat([net(piece) for piece in pieces]).numpy()
 
 

@@ -81,7 +81,7 @@ def float_file(request: ExportRequest, source: Source) -> bytes:
 
 
 def _litert_model(source: Source) -> Any:
-    import litert_torch
+    import litert_torch  # type: ignore[import-untyped]  # ships no types
     from torch import nn
 
     class ChannelsLast(nn.Module):
@@ -117,8 +117,8 @@ def quiet() -> Iterator[None]:
 
 def annotate(path: Path, request: ExportRequest) -> None:
     """Name input and output tensors, and put the metadata inside the file."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
+    import flatbuffers  # type: ignore[import-untyped]  # ships no types
+    from ai_edge_litert import schema_py_generated as schema  # type: ignore[import-untyped]  # ships no types
 
     content = path.read_bytes()
     model = schema.ModelT.InitFromPackedBuf(content)
@@ -191,7 +191,7 @@ def read_flatbuffer(path: Path) -> bytes:
 
 def open_interpreter(path: Path, threads: int | None = None) -> Any:
     """An interpreter ready to run; raises ArtifactError for a file it refuses."""
-    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped]  # ships no types
 
     read_flatbuffer(path)
     try:

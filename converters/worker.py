@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, TextIO
 
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact, Calibration, ExportRequest, Structure
@@ -205,7 +205,7 @@ def slots_for(job: Job) -> int:
     return 1 if large else max(1, len(os.sched_getaffinity(0)))
 
 
-def read_events(stream: TextIO) -> Iterator[Event]:
+def read_events(stream: IO[str]) -> Iterator[Event]:
     """The events of a worker's output."""
     for line in stream:
         yield codec.from_json(json.loads(line), Event)

@@ -46,7 +46,7 @@ def examine() -> tuple[Finding, ...]:
     """
     from regnet_edge.converters import targets
 
-    groups = {"core": ("torch", "numpy", "safetensors")}
+    groups: dict[str, tuple[str, ...]] = {"core": ("torch", "numpy", "safetensors")}
     groups |= {name: converter.packages for name, converter in targets().items()}
     groups |= {name: (name,) for name in COMPANIONS if _version(name)}
     names = sorted({package for packages in groups.values() for package in packages})
