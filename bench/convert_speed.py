@@ -57,7 +57,7 @@ def calibration(folder: Path) -> tuple[list[str], list[str]]:
     spec, _ = resolve(Choice(MODEL, untrained=True))
     chosen = quantize.calibration(spec, count=CALIBRATION_IMAGES)
     np.save(folder / "images.npy", quantize.images(spec, chosen))
-    return ["--calibration-count", str(CALIBRATION_IMAGES)], [str(folder / "images.npy")]
+    return ["--calibration-images", str(CALIBRATION_IMAGES)], [str(folder / "images.npy")]
 
 
 def memory(folder: Path) -> bool:

@@ -13,7 +13,19 @@ if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact
     from regnet_edge.converters.matrix import Matrix
 
-COLUMNS = ("file", "run by", "images", "max abs error", "SQNR dB", "cosine", "agree", "top-1", "verdict")
+COLUMNS = (
+    "file",
+    "run by",
+    "MB",
+    "convs",
+    "images",
+    "max abs error",
+    "SQNR dB",
+    "cosine",
+    "agree",
+    "top-1",
+    "verdict",
+)
 
 
 @click.command("verify", context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,7 +50,8 @@ def command(
     Ends with exit code 1 where a gate does not hold (fp32: SQNR above 100 dB and the same top-1 class on
     every image). Core ML packages are run by Core ML on a Mac and by the regnet-edge MIL evaluator
     elsewhere. Files of one model are compared with each other too, and one that differs from all others
-    is named. top-1 is the file's accuracy, in brackets the definition's, where labels are known.
+    is named. convs counts the file's convolutions, in brackets the grouped ones; top-1 is its accuracy,
+    in brackets the definition's, where labels are known.
 
     \b
     regnet-edge verify out/*.tflite
@@ -76,6 +89,8 @@ def _row(artifact: Artifact) -> tuple[str, ...]:
     return (
         artifact.path.name,
         parity.evaluator,
+        f"{artifact.bytes / 1e6:.2f}",
+        f"{artifact.structure.convs} ({artifact.structure.grouped_convs})",
         f"{parity.images:,}",
         f"{parity.max_abs_error:.2e}",
         f"{parity.sqnr_db:.1f}",
