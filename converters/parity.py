@@ -92,7 +92,7 @@ def reference_logits(model: ModelSpec, images: Floats, weights: str = "") -> Flo
 
     net = load(model, weights)
     with torch.no_grad():
-        pieces = torch.split(torch.from_numpy(images), REFERENCE_BATCH)  # type: ignore[no-untyped-call]  # torch's
+        pieces = torch.split(torch.from_numpy(images), REFERENCE_BATCH)
         return torch.cat([net(piece) for piece in pieces]).numpy()
 
 

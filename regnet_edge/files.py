@@ -60,8 +60,15 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RegNetEdgeError(
-            f"cannot write {path}: {error.strerror or error}; choose another folder or free some space"
+            f"cannot write {path}: {_reason(error)}; choose another folder or free some space"
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    """The system's own words; a failed copy of a folder has them once a file, deep inside."""
+    if isinstance(error, shutil.Error) and error.args:
+        return str(error.args[0][0][-1]).split(": '")[0]
+    return error.strerror or str(error)
 
 
 def move(source: Path, target: Path) -> None:

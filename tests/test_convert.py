@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regnet_edge.artifact import ExportRequest, ModelSpec
+from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec
 from regnet_edge.complexity import layers
 from regnet_edge.converters import check_precision, target, targets
 from regnet_edge.converters.parity import verify
@@ -168,3 +168,19 @@ def test_labels_and_classes_must_agree() -> None:
     spec, note = resolve(Choice(model="regnet_x_400mf", untrained=True))
     assert spec.name == "regnetx_400mf_tv"
     assert "torchvision" in note
+
+
+@pytest.mark.slow
+def test_a_zoo_net_goes_end_to_end_in_every_target(cli, tmp_path: Path) -> None:
+    done = cli("convert", "--model", "RegNetX-200MF", "--untrained", "--resolution", "64", "--out", "zoo")
+    assert done.returncode == 0, done.stderr
+    assert "UNTRAINED" in done.stderr
+    files = sorted(p for p in (tmp_path / "zoo").iterdir() if p.suffix != ".json")
+    assert [p.suffix for p in files] == [".mlpackage", ".onnx", ".pte", ".tflite"]
+    for file in files:
+        artifact = Artifact.load(file)
+        assert artifact.parity is not None
+        assert artifact.parity.sqnr_db > 100
+        assert artifact.parity.accuracy is None, "the shipped labels are of another net"
+        assert artifact.structure.convs == 44
+        assert artifact.structure.grouped_convs == 13

@@ -255,15 +255,21 @@ def _report(outcomes: Sequence[Outcome], as_json: bool) -> None:
     made = [o.artifact for o in outcomes if o.artifact]
     if made:
         print_table(COLUMNS, [_row(a) for a in made])
-    for outcome in outcomes:
-        if outcome.failure:
-            click.echo(f"{outcome.request.target}: {outcome.failure}", err=True)
-        for sentence in (
-            outcome.artifact.parity.failures if outcome.artifact and outcome.artifact.parity else ()
-        ):
-            click.echo(f"{outcome.request.target}: {sentence}", err=True)
+    for sentence, targets in _complaints(outcomes).items():
+        click.echo(f"{', '.join(targets)}: {sentence}", err=True)
     if made:
         click.echo(f"next: regnet-edge benchmark {_all_of(made)}")
+
+
+def _complaints(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
+    """The targets by what went wrong with them: one that befell all is told once."""
+    found: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        parity = outcome.artifact.parity if outcome.artifact else None
+        for sentence in (outcome.failure, *(parity.failures if parity else ())):
+            if sentence:
+                found.setdefault(sentence, []).append(outcome.request.target)
+    return found
 
 
 def _all_of(made: Sequence[Artifact]) -> str:
