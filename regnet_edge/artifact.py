@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -291,6 +291,11 @@ class Artifact:
 def sidecar_of(path: Path) -> Path:
     """`<file>.json` beside the file."""
     return path.with_name(path.name + ".json")
+
+
+def without_sidecars(paths: Iterable[Path]) -> list[Path]:
+    """The paths but for sidecars whose file is there, so that a shell's `out/*` means the artifacts."""
+    return [p for p in paths if not (p.suffix == ".json" and p.with_suffix("").exists())]
 
 
 def read_sidecar(path: Path) -> dict[str, object]:

@@ -17,6 +17,7 @@ from regnet_edge.artifact import (
     Preprocessing,
     Structure,
     WeightsRef,
+    without_sidecars,
 )
 from regnet_edge.errors import ArtifactError, UsageError
 
@@ -133,3 +134,10 @@ def test_a_sidecar_follows_the_schema_that_ships_with_the_project(tiny: ModelSpe
     jsonschema.validate(data, artifact_schema())
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**data, "bytes": "many"}, artifact_schema())
+
+
+def test_a_shell_pattern_means_the_artifacts_and_not_their_sidecars(tiny: ModelSpec, tmp_path: Path) -> None:
+    artifact = made(tiny, tmp_path)
+    lone = tmp_path / "lone.json"
+    lone.write_text("{}")
+    assert without_sidecars(sorted(tmp_path.iterdir())) == [lone, artifact.path]

@@ -68,14 +68,14 @@ class Options:
 
     def trials(self, plan: Plan) -> tuple[Trial, ...]:
         """What is measured, each artifact read with its sidecar."""
-        from regnet_edge.artifact import Artifact
+        from regnet_edge.artifact import Artifact, without_sidecars
         from regnet_edge.benchmarks.plan import BASELINES, trials
         from regnet_edge.errors import UsageError
 
         if not self.artifacts:
             raise UsageError("name at least one artifact to measure; regnet-edge convert makes them")
         runtimes = (self.runtime, *(BASELINES if self.baseline else ()))
-        return trials([Artifact.load(p) for p in self.artifacts], plan, runtimes)
+        return trials([Artifact.load(p) for p in without_sidecars(self.artifacts)], plan, runtimes)
 
 
 def numbers(text: str) -> tuple[int, ...]:

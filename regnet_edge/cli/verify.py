@@ -54,13 +54,14 @@ def command(
     in brackets the definition's, where labels are known.
 
     \b
-    regnet-edge verify out/*.tflite
+    regnet-edge verify out/*
     regnet-edge verify out/model.onnx --images photos/ --json
     """
+    from regnet_edge.artifact import without_sidecars
     from regnet_edge.converters.matrix import of_runs
     from regnet_edge.converters.parity import run_all
 
-    runs = run_all(list(artifacts), images, count, weights, runtime=runtime or "")
+    runs = run_all(without_sidecars(artifacts), images, count, weights, runtime=runtime or "")
     verified = [ran.artifact for ran in runs]
     comparable = len(runs) > 1 and len({(a.request.model, a.request.classifier) for a in verified}) == 1
     matrix = of_runs(runs) if comparable else None
