@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Callable
+import itertools
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -129,19 +131,34 @@ def _hugging_face(name: str) -> Path:
 def _from_hub(reference: str, repository: str) -> Path:
     hub, errors = _package("huggingface_hub", reference), _package("huggingface_hub.errors", reference)
     error: BaseException | None = None
-    for offline in (True, False):
-        for name in _HF_FILES:
-            try:
+    for offline, name in itertools.product((True, False), _HF_FILES):
+        try:
+            with _quiet():
                 return Path(_fetch(hub.hf_hub_download, repository, name, offline))
-            except (OSError, ValueError, errors.EntryNotFoundError) as caught:
-                error = caught
+        except (OSError, ValueError, errors.EntryNotFoundError) as caught:
+            error = caught
+            if not offline and isinstance(caught, errors.LocalEntryNotFoundError):
+                break  # the hub itself is out of reach: another name would wait as long
     raise _unreachable(reference, error or FileNotFoundError(repository))
 
 
 def _fetch(download: Callable[..., Any], repository: str, name: str, offline: bool) -> str:
+    found = str(download(repository, name, local_files_only=offline))
     with contextlib.suppress(OSError, ValueError):
         download(repository, "config.json", local_files_only=offline)  # describes nets that the zoo has not
-    return str(download(repository, name, local_files_only=offline))
+    return found
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the hub's running commentary on its retries."""
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 _SOURCES: dict[str, Callable[[str], Path]] = {
