@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from regnet_edge.artifact import Calibration, ExportRequest
 
 from . import INPUT_NAME
-from .quantize import ranges
+from .quantize import filled_batches, ranges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -115,24 +115,29 @@ def _ranges(model: ModelProto, calibration: Calibration, images: Floats) -> Any:
 
 def activations(model: ModelProto, images: Floats) -> Iterator[dict[str, Floats]]:
     """Input and results of every operation by name, for each batch that the model takes."""
-    import numpy as np
+    names = [INPUT_NAME, *(name for node in model.graph.node for name in node.output)]
+    [entry] = model.graph.input
+    return tensors(model, filled_batches(images, entry.type.tensor_type.shape.dim[0].dim_value), names)
+
+
+def tensors(
+    model: ModelProto, batches: Iterable[Floats], names: Sequence[str]
+) -> Iterator[dict[str, Floats]]:
+    """The tensors of those names, for each batch."""
     import onnxruntime  # type: ignore[import-untyped]  # ships no types
     from onnx import ValueInfoProto
 
-    open_model = _copy(model)
+    opened, computed = _copy(model), [name for name in names if name != INPUT_NAME]
     known = {output.name for output in model.graph.output}
-    names = [name for node in model.graph.node for name in node.output]
-    open_model.graph.output.extend(ValueInfoProto(name=name) for name in names if name not in known)
+    opened.graph.output.extend(ValueInfoProto(name=name) for name in computed if name not in known)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
     session = onnxruntime.InferenceSession(
-        open_model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        opened.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    [entry] = session.get_inputs()
-    for start in range(0, len(images), entry.shape[0]):
-        rows = np.arange(start, start + entry.shape[0]).clip(max=len(images) - 1)
-        found = session.run(names, {INPUT_NAME: images[rows]})
-        yield {INPUT_NAME: images[rows], **dict(zip(names, found, strict=True))}
+    for batch in batches:
+        found = dict(zip(computed, session.run(computed, {INPUT_NAME: batch}), strict=True))
+        yield {name: batch if name == INPUT_NAME else found[name] for name in names}
 
 
 def _weights_only(model: ModelProto) -> ModelProto:

@@ -8,7 +8,7 @@ take ranges from outside (TFLite, ONNX). Nothing here needs torch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -97,6 +97,12 @@ def _preprocessed(model: ModelSpec, images: Images, n: int, seed: int) -> Floats
 
 def _sha256(pixels: Floats) -> str:
     return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+
+
+def filled_batches(images: Floats, size: int) -> Iterator[Floats]:
+    """The images in batches of `size`; the last one is filled up with its last image."""
+    for start in range(0, len(images), size):
+        yield np.ascontiguousarray(images[np.arange(start, start + size).clip(max=len(images) - 1)])
 
 
 # The ranges

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from regnet_edge.artifact import Calibration, ExportRequest
 
-from .quantize import ranges
+from .quantize import filled_batches, ranges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,33 +95,24 @@ def _statistics(content: bytes, calibration: Calibration, images: Floats) -> dic
 
 def _activations(content: bytes, images: Floats) -> Iterator[dict[str, Floats]]:
     """Input and results of every operation by name, for each batch that the file takes."""
-    import numpy as np
-
     interpreter = observing(content)
     [entry] = interpreter.get_input_details()
-    batch = entry["shape"][0]
-    nhwc = images.transpose(0, 2, 3, 1)
     results = {entry["index"]} | {int(i) for op in interpreter._get_ops_details() for i in op["outputs"]}
     names = {d["index"]: d["name"] for d in interpreter.get_tensor_details() if d["index"] in results}
-    for start in range(0, len(nhwc), batch):
-        rows = np.arange(start, start + batch).clip(max=len(nhwc) - 1)
-        interpreter.set_tensor(entry["index"], np.ascontiguousarray(nhwc[rows]))
+    for batch in filled_batches(images.transpose(0, 2, 3, 1), entry["shape"][0]):
+        interpreter.set_tensor(entry["index"], batch)
         interpreter.invoke()
         yield {name: interpreter.get_tensor(index) for index, name in names.items()}
 
 
-def observing(content: bytes, *, kernels: bool = False) -> Any:
-    """An interpreter that keeps every tensor, on one thread; kernels: TFLite's own instead of XNNPACK's."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # type: ignore[import-untyped]  # ships no types
+def observing(content: bytes) -> Any:
+    """An interpreter that keeps every tensor, on one thread."""
+    from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped]  # ships no types
 
-    chosen = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if kernels else OpResolverType.AUTO
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # keeping every tensor costs memory, which is what it is for here
         interpreter = Interpreter(
-            model_content=content,
-            num_threads=1,
-            experimental_preserve_all_tensors=True,
-            experimental_op_resolver_type=chosen,
+            model_content=content, num_threads=1, experimental_preserve_all_tensors=True
         )
     interpreter.allocate_tensors()
     return interpreter

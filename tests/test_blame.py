@@ -1,0 +1,173 @@
+"""Blame: the definition's layers found in each target's graph, and the noise that each of them adds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, Preprocessing, WeightsRef
+from regnet_edge.cli.blame import command
+from regnet_edge.config import AnyNetConfig, Stage
+from regnet_edge.converters import Source, quantize, target
+from regnet_edge.converters.anatomy import IMAGE, Op, flowing, locate, points, spans
+from regnet_edge.converters.blame import blame
+from regnet_edge.converters.blame_picture import picture
+from regnet_edge.converters.blame_readers import reader
+from regnet_edge.errors import ConversionError, UsageError
+from regnet_edge.model import build_latency_subject, fold_batch_norm
+
+CONFIG = AnyNetConfig((Stage(1, 16, 8), Stage(2, 24, 8)), stem_width=8, se_ratio=0.25, num_classes=5)
+HOW = Preprocessing("RGB", (0.5,) * 3, (0.25,) * 3, 32)
+MODEL = ModelSpec("small", CONFIG, WeightsRef("untrained"), HOW)
+CALIBRATION = quantize.calibration(MODEL, count=16)
+NAMES = ("coreml", "executorch", "onnx", "tflite")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+def source_of(config: AnyNetConfig) -> Source:
+    module, example = fold_batch_norm(build_latency_subject(config)), torch.zeros(1, 3, 32, 32)
+    with torch.no_grad():
+        program = torch.export.export(module, (example,))
+    return Source(module, example, program, quantize.images(MODEL, CALIBRATION))
+
+
+def convert(folder, name: str, config: AnyNetConfig = CONFIG, precision: str = "int8") -> Artifact:
+    request = ExportRequest(replace(MODEL, config=config), name, precision, calibration=CALIBRATION)
+    path = folder / f"net{target(name).suffix}"
+    structure = target(name).convert(request, source_of(config), path)
+    return Artifact.describe(path, request, structure, {}, 0.0)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, Artifact]:
+    folder = tmp_path_factory.mktemp("files")
+    return {name: convert(folder, name) for name in NAMES}
+
+
+IMAGES = quantize.images(MODEL, CALIBRATION)[:6]
+
+
+def test_the_points_compute_the_network():
+    net = fold_batch_norm(build_latency_subject(CONFIG))
+    values = {IMAGE: torch.from_numpy(IMAGES)}
+    with torch.no_grad():
+        for point in points(CONFIG):
+            values[point.name] = point.compute(net, [values[name] for name in point.inputs])
+        assert torch.equal(values["head"], net(values[IMAGE]))
+
+
+def test_spans_are_the_stages_and_their_blocks():
+    assert [(s.name, s.before, s.output) for s in spans(CONFIG)] == [
+        ("s1", "stem", "s1.b1"),
+        ("s1.b1", "stem", "s1.b1"),
+        ("s2", "s1.b1", "s2.b2"),
+        ("s2.b1", "s1.b1", "s2.b1"),
+        ("s2.b2", "s2.b1", "s2.b2"),
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_layer_of_an_int8_file_is_found_and_near_the_definition(files, name):
+    found = blame(files[name], IMAGES)
+    assert [x.name for x in found.layers] == [IMAGE, *(p.name for p in points(CONFIG))]
+    assert [x.name for x in (*found.stages, *found.blocks)] == ["s1", "s2", "s1.b1", "s2.b1", "s2.b2"]
+    assert all(loss.own_db > 25 for loss in found.layers), found.layers
+    assert found.worst.own_db < 60
+    assert all(loss.sqnr_db <= loss.own_db + 3 for loss in found.layers)
+    assert {"1x1 conv", "grouped conv", "gate conv", "mul", "mean", "add", "linear"} <= {
+        k.kind for k in found.kinds
+    }
+    assert ("within one quantum" in found.remark) == (name == "executorch")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("block", ["x", "r", "v", "vr"])
+def test_every_block_of_the_paper_is_found_in_float_files(tmp_path, name, block):
+    wide = {"x": 8, "r": 16, "v": 16, "vr": 16}[block]
+    stages = (Stage(1, 16, wide), Stage(2, 16, wide))
+    config = AnyNetConfig(stages, stem_width=8, num_classes=5, block=block)
+    assert blame(convert(tmp_path, name, config, "fp32"), IMAGES).worst.own_db > 100
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_silu_is_taken_with_the_layer_before_it(tmp_path, name):
+    config = replace(CONFIG, activation="silu")
+    assert blame(convert(tmp_path, name, config, "fp32"), IMAGES).worst.own_db > 90
+
+
+def test_a_layer_of_other_numbers_is_the_one_that_is_blamed(tmp_path):
+    source = source_of(CONFIG)
+    with torch.no_grad():
+        source.module.get_submodule("s2.b1.c.conv").weight.mul_(1.1)
+        program = torch.export.export(source.module, (source.example,))
+    request = ExportRequest(MODEL, "onnx")
+    path = tmp_path / "wrong.onnx"
+    structure = target("onnx").convert(request, replace(source, program=program), path)
+    found = blame(Artifact.describe(path, request, structure, {}, 0.0), IMAGES)
+    assert found.worst.name == "s2.b1.c"
+    assert min(found.stages, key=lambda loss: loss.own_db).name == "s2"
+    followers = {loss.name: loss for loss in found.layers}["s2.b2.a"]
+    assert followers.sqnr_db < 60 < followers.own_db
+
+
+def test_an_executorch_graph_that_is_not_the_files_is_refused(files, tmp_path):
+    artifact = files["executorch"]
+    other = replace(artifact.request.model, weights=WeightsRef("untrained", seed=5))
+    with pytest.raises(ConversionError, match="within one quantum"):
+        blame(replace(artifact, request=replace(artifact.request, model=other)), IMAGES)
+
+
+def test_a_target_that_cannot_be_looked_into_is_refused_by_name(files):
+    artifact = files["onnx"]
+    foreign = replace(artifact, request=replace(artifact.request, target="openvino"))
+    with pytest.raises(UsageError, match="openvino; it can for coreml, executorch, onnx, tflite"):
+        reader(foreign, build_latency_subject(CONFIG), IMAGES)
+
+
+def test_a_graph_of_another_network_is_refused():
+    ops = [Op("conv", (IMAGE,), "a"), Op("activation", ("a",), "b"), Op("mean", ("b",), "c")]
+    with pytest.raises(ConversionError, match=r"has no s1\.b1\.a where the definition has it"):
+        locate(ops, IMAGE, CONFIG)
+
+
+def test_operations_flow_from_the_image_in_an_order_that_can_run():
+    ops = [
+        Op("add", ("c", "b"), "d"),
+        Op("conv", ("b", "w"), "c"),
+        Op("same", ("q",), "w"),
+        Op("activation", (IMAGE,), "b"),
+    ]
+    assert [op.output for op in flowing(ops, IMAGE)] == ["b", "c", "d"]
+    assert flowing(ops, IMAGE)[1].inputs == ("b",)
+
+
+def test_the_picture_is_svg_that_names_the_worst_layer_and_stays_the_same(files):
+    found = blame(files["onnx"], IMAGES)
+    drawn = picture(found)
+    assert drawn == picture(found)
+    assert found.worst.name in drawn
+    assert "gathered so far" in drawn
+
+
+def test_the_command_prints_tables_and_json_and_writes_the_picture(files, tmp_path):
+    artifact = files["onnx"]
+    artifact.save()
+    arguments = [str(artifact.path), "-n", "4"]
+    done = CliRunner().invoke(
+        command, [*arguments, "--plot", str(tmp_path / "blame.svg")], catch_exceptions=False
+    )
+    assert done.exit_code == 0
+    assert "s2.b2" in done.output
+    assert "grouped conv" in done.output
+    assert (tmp_path / "blame.svg").read_text().startswith("<?xml")
+    data = json.loads(CliRunner().invoke(command, [*arguments, "--json"], catch_exceptions=False).output)
+    assert {loss["name"] for loss in data["stages"]} == {"s1", "s2"}
+    assert data["worst"] in {loss["name"] for loss in data["layers"]}
