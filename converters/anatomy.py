@@ -7,12 +7,13 @@ transpose, pad, reshape) and taking an activation with the layer before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from regnet_edge.config import AnyNetConfig, Block
-from regnet_edge.errors import ConversionError
+from regnet_edge.errors import ConversionError, UnknownNameError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +45,15 @@ class Point:
     kind: str
     inputs: tuple[str, ...]
     compute: Compute
+
+    @property
+    def layer(self) -> str:
+        """The folded module that holds its weights, '' where it has none."""
+        if self.kind in ("linear", "gate conv"):
+            return self.name
+        if not self.kind.endswith("conv"):
+            return ""
+        return f"{self.name}.b.conv" if re.fullmatch(r"s\d+\.b\d+", self.name) else f"{self.name}.conv"
 
 
 # The definition
@@ -99,6 +109,18 @@ def _gate_points(
     yield Point(f"{name}.se", "mul", (b, gate), of(lambda m, x: x[0] * x[1]))
 
 
+def named(config: AnyNetConfig, names: Sequence[str]) -> tuple[str, ...]:
+    """The points of those names, a block's or a stage's name for all within; raises UnknownNameError."""
+    known = [point.name for point in points(config)]
+    found: set[str] = set()
+    for name in names:
+        within = [p for p in known if p == name or p.startswith(f"{name}.")]
+        if not within:
+            raise UnknownNameError("layer", name, known, list_all=False)
+        found.update(within)
+    return tuple(sorted(found))
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """A block or a stage: its name, the point it reads, and the point that is its output."""
@@ -130,10 +152,14 @@ def flowing(ops: Sequence[Op], image: str) -> tuple[Op, ...]:
         fed |= new
     waiting = [Op(o.kind, tuple(i for i in o.inputs if i in fed), o.output) for o in ops if o.output in fed]
     known, found = {image}, list[Op]()
-    while ready := [op for op in waiting if known.issuperset(op.inputs)]:
-        found += ready
-        known |= {op.output for op in ready}
-        waiting = [op for op in waiting if op not in ready]
+    while len(found) < len(waiting):
+        before = len(found)
+        for op in waiting:  # once where they are in order already
+            if op.output not in known and known.issuperset(op.inputs):
+                known.add(op.output)
+                found.append(op)
+        if len(found) == before:
+            raise ConversionError("the graph of this file runs in a circle; convert the model again")
     return tuple(found)
 
 
@@ -151,6 +177,20 @@ def locate(ops: Sequence[Op], image: str, config: AnyNetConfig) -> dict[str, str
             f"the graph of this file has no {where} where the definition has it; convert the model again"
         ) from None
     return {name: walk.last.get(root, root) for name, root in found.items()}
+
+
+def owned(ops: Sequence[Op], image: str, config: AnyNetConfig, names: Collection[str]) -> tuple[Op, ...]:
+    """The operations of a float graph that make up those points, with the changes of form before them."""
+    places = locate(ops, image, config)
+    producers, ends = {op.output: op for op in ops}, set(places.values())
+    found: list[Op] = []
+    for name in names:
+        waiting = [places[name]]
+        while waiting:
+            op = producers[waiting.pop()]
+            found.append(op)
+            waiting += [i for i in op.inputs if i not in ends]
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from regnet_edge.artifact import Artifact
 
 from .anatomy import IMAGE, Point, locate, points, spans
 from .blame_readers import reader
+from .equalize import network
 from .quantize import filled_batches
 
 if TYPE_CHECKING:
@@ -112,10 +113,7 @@ def blame(artifact: Artifact, images: Floats, weights: str = "") -> Blame:
     """What each layer, block and stage of the file loses on images (n, channels, r, r)."""
     import torch
 
-    from regnet_edge.model import fold_batch_norm
-    from regnet_edge.resolve import load
-
-    net = fold_batch_norm(load(artifact.request.model, weights))
+    net = network(artifact.request, weights)
     ledger = Ledger(net)
     remark = ""
     with torch.no_grad():

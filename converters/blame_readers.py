@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from regnet_edge.artifact import Artifact, ExportRequest
 from regnet_edge.errors import ConversionError, UsageError
 
-from . import INPUT_NAME, target
-from .anatomy import Op, OpKind, flowing
+from . import INPUT_NAME, graphs, target
+from .anatomy import Op
 from .quantize import filled_batches
+from .tflite import quiet, to_real, to_steps
 
 if TYPE_CHECKING:
-    from torch.fx import GraphModule, Node
+    from torch.fx import GraphModule
 
     from regnet_edge.model import RegNet
 
@@ -79,31 +80,8 @@ class OnnxReader:
 def _onnx(artifact: Artifact, _: RegNet, __: Floats) -> Reader:
     import onnx
 
-    kinds: dict[str, OpKind] = {
-        "Conv": "conv",
-        "Gemm": "linear",
-        "Add": "add",
-        "Mul": "mul",
-        "Sigmoid": "sigmoid",
-        "ReduceMean": "mean",
-        "Relu": "activation",
-        "QuantizeLinear": "same",
-        "DequantizeLinear": "same",
-        "Reshape": "form",
-        "Flatten": "form",
-    }
     model = onnx.load(str(artifact.path))
-    ops = [Op(_kind(kinds, n.op_type, artifact), tuple(n.input), n.output[0]) for n in model.graph.node]
-    return OnnxReader(model, flowing(ops, INPUT_NAME))
-
-
-def _kind(kinds: Mapping[str, OpKind], name: str, artifact: Artifact) -> OpKind:
-    if name not in kinds:
-        raise ConversionError(
-            f"blame does not know the operation {name} in {artifact.path}; convert the model again "
-            "with this version"
-        )
-    return kinds[name]
+    return OnnxReader(model, graphs.of_onnx(model))
 
 
 # TFLite
@@ -122,48 +100,23 @@ class TFLiteReader:
         """Dequantized with each tensor's own scale; names are tensor numbers."""
         details = {str(d["index"]): d for d in self.interpreter.get_tensor_details()}
         for batch in batches:
-            self.interpreter.set_tensor(int(self.image), np.ascontiguousarray(batch.transpose(0, 2, 3, 1)))
+            nhwc = np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
+            self.interpreter.set_tensor(int(self.image), to_steps(nhwc, details[self.image]))
             self.interpreter.invoke()
             yield {name: self._value(details[name]) for name in names}
 
     def _value(self, detail: Any) -> Floats:
-        value, (scale, zero) = self.interpreter.get_tensor(detail["index"]), detail["quantization"]
-        real: Floats = value.astype(np.float32)
-        if scale:
-            real = (real - np.float32(zero)) * np.float32(scale)
+        real = to_real(self.interpreter.get_tensor(detail["index"]), detail)
         return real.transpose(0, 3, 1, 2) if real.ndim == 4 else real
 
 
 def _tflite(artifact: Artifact, _: RegNet, __: Floats) -> Reader:
-    from .tflite import quiet
     from .tflite_quantize import observing
 
-    kinds: dict[str, OpKind] = {
-        "CONV_2D": "conv",
-        "DEPTHWISE_CONV_2D": "conv",
-        "FULLY_CONNECTED": "linear",
-        "ADD": "add",
-        "MUL": "mul",
-        "LOGISTIC": "sigmoid",
-        "MEAN": "mean",
-        "RELU": "activation",
-        "QUANTIZE": "same",
-        "DEQUANTIZE": "same",
-        "PAD": "form",
-        "RESHAPE": "form",
-        "TRANSPOSE": "form",
-    }
     with quiet():
         interpreter = observing(artifact.path.read_bytes())
     [entry] = interpreter.get_input_details()
-    computed = {int(entry["index"])}
-    ops = []
-    for op in interpreter._get_ops_details():
-        seen = tuple(str(i) for i in op["inputs"] if int(i) in computed)
-        if seen and op["op_name"] != "DELEGATE":
-            computed.update(int(i) for i in op["outputs"])
-            ops.append(Op(_kind(kinds, op["op_name"], artifact), seen, str(op["outputs"][0])))
-    return TFLiteReader(interpreter, tuple(ops), str(entry["index"]))
+    return TFLiteReader(interpreter, graphs.of_tflite(interpreter), str(entry["index"]))
 
 
 # Core ML
@@ -187,31 +140,12 @@ class CoreMLReader:
 def _coreml(artifact: Artifact, _: RegNet, __: Floats) -> Reader:
     from .mil.evaluator import open_evaluator
 
-    kinds: dict[str, OpKind] = {
-        "conv": "conv",
-        "linear": "linear",
-        "add": "add",
-        "mul": "mul",
-        "sigmoid": "sigmoid",
-        "reduce_mean": "mean",
-        "relu": "activation",
-        "silu": "activation",
-        "quantize": "same",
-        "dequantize": "same",
-        "cast": "same",
-        "reshape": "form",
-    }
     if artifact.request.image_input or artifact.request.classifier:
         raise UsageError(
             "blame reads plain Core ML packages; convert without --coreml-image and --coreml-classifier"
         )
     evaluator = open_evaluator(artifact.path)
-    image = evaluator.program.input.name
-    ops = []
-    for op in evaluator.steps:
-        seen = tuple(name for name in op.refs() if name not in evaluator.constants)
-        ops.append(Op(_kind(kinds, op.kind, artifact), seen, op.outputs[0].name))
-    return CoreMLReader(evaluator, tuple(ops), image)
+    return CoreMLReader(evaluator, graphs.of_coreml(evaluator), evaluator.program.input.name)
 
 
 # ExecuTorch
@@ -247,10 +181,7 @@ class ExecuTorchReader:
 
 def _executorch(artifact: Artifact, net: RegNet, images: Floats) -> Reader:
     module = _lowered_from(artifact.request, net)
-    nodes = list(module.graph.nodes)
-    [image] = [node.name for node in nodes if node.op == "placeholder"]
-    ops = _fx_ops(nodes, image, artifact)
-    plain = ExecuTorchReader(module, ops, image)
+    plain = ExecuTorchReader(module, graphs.of_fx(module.graph), graphs.image_of(module.graph))
     return replace(plain, remark=_proof(artifact, plain, images))
 
 
@@ -267,32 +198,8 @@ def _lowered_from(request: ExportRequest, net: RegNet) -> GraphModule:
         program = torch.export.export(net, (example,))
         if request.precision == "int8" and request.calibration is not None:
             seen = images(request.model, request.calibration)
-            program = quantized(program, example, request.calibration, seen)
+            program = quantized(program, example, request, seen)
         return program.module(check_guards=False)
-
-
-def _fx_ops(nodes: Sequence[Node], image: str, artifact: Artifact) -> tuple[Op, ...]:
-    kinds: dict[str, OpKind] = {
-        "conv2d": "conv",
-        "linear": "linear",
-        "add": "add",
-        "mul": "mul",
-        "sigmoid": "sigmoid",
-        "mean": "mean",
-        "relu": "activation",
-        "silu": "activation",
-        "quantize_per_tensor": "same",
-        "dequantize_per_tensor": "same",
-        "flatten": "form",
-    }
-    computed, ops = {image}, []
-    for node in nodes:
-        seen = tuple(n.name for n in node.all_input_nodes if n.name in computed)
-        if node.op == "call_function" and seen:
-            computed.add(node.name)
-            name = str(node.target).split(".")[-2]
-            ops.append(Op(_kind(kinds, name, artifact), seen, node.name))
-    return tuple(ops)
 
 
 def _proof(artifact: Artifact, graph: ExecuTorchReader, images: Floats) -> str:

@@ -15,8 +15,10 @@ from regnet_edge.artifact import Artifact, ExportRequest, Precision, Preprocessi
 from regnet_edge.errors import ArtifactError, ConversionError, RegNetEdgeError, UsageError
 
 from . import INPUT_NAME, OUTPUT_NAME, Source, in_batches, sidecar_metadata
+from .anatomy import owned
 from .coreml_lower import Order, Pixels, lower
 from .coreml_quiet import coremltools
+from .graphs import image_of, of_fx
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +57,7 @@ class CoreML:
             pixels=pixels_of(request.model.preprocessing) if request.image_input else None,
             labels=class_labels(request) if request.classifier else (),
             ranges=_ranges(request, source, program),
+            floats=_floats(request, program),
         )
         _write(program, order, request, out)
         return load(out).structure
@@ -109,6 +112,16 @@ def _ranges(request: ExportRequest, source: Source, program: ExportedProgram) ->
     if request.image_input:
         images = _per_channel(images, gains(request.model.preprocessing), divide=True)
     return dict(observe(program, images, request.calibration.method))
+
+
+def _floats(request: ExportRequest, program: ExportedProgram) -> frozenset[str]:
+    """Names of the operations that make up the request's float layers."""
+    if not request.float_layers:
+        return frozenset()
+    graph = program.graph
+    ops = owned(of_fx(graph), image_of(graph), request.model.config, request.float_layers)
+    logits = {OUTPUT_NAME} if "head" in request.float_layers else set()
+    return frozenset({op.output for op in ops} | logits)
 
 
 def program_for(request: ExportRequest, source: Source) -> ExportedProgram:

@@ -63,12 +63,16 @@ class Pixels:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How a program is to become a Core ML model; ranges make activations int8."""
+    """How a program is to become a Core ML model; ranges make activations int8, except those of `floats`.
+
+    floats: names of the exported graph's operations that keep float inputs and weights.
+    """
 
     precision: Precision
     pixels: Pixels | None = None
     labels: tuple[str, ...] = ()
     ranges: Mapping[str, Range] | None = None
+    floats: frozenset[str] = frozenset()
 
 
 def lower(ct: Any, program: ExportedProgram, order: Order) -> Any:
@@ -162,9 +166,10 @@ def pipeline(ct: Any, order: Order) -> Any:
     after = [*_CAST] + ([_WEIGHTS] if order.precision in ("int8", "w8") else [])
     found = ct.PassPipeline([*before, *after, *_LAST], "regnet-edge")
     if order.ranges is not None:
-        found.set_options(_ACTIVATIONS, {"ranges": order.ranges})
+        found.set_options(_ACTIVATIONS, {"ranges": order.ranges, "floats": order.floats})
     if _WEIGHTS in found.passes:
-        found.set_options(_WEIGHTS, {"smallest": 1 if order.precision == "int8" else SMALLEST_W8_WEIGHT})
+        smallest = 1 if order.precision == "int8" else SMALLEST_W8_WEIGHT
+        found.set_options(_WEIGHTS, {"smallest": smallest, "floats": order.floats})
     return found
 
 
@@ -178,30 +183,36 @@ def register_passes() -> None:
 
     class QuantizeActivations(AbstractGraphPass):  # type: ignore[misc]  # coremltools ships no types
         ranges: Mapping[str, Range] | None = None
+        floats: frozenset[str] = frozenset()
 
         def apply(self, prog: Any) -> None:
             assert self.ranges is not None  # noqa: S101  # the pipeline sets it
-            _quantize_activations(prog.functions["main"], self.ranges)
+            _quantize_activations(prog.functions["main"], self.ranges, self.floats)
 
     class QuantizeWeights(AbstractGraphPass):  # type: ignore[misc]  # coremltools ships no types
         smallest: int = 1
+        floats: frozenset[str] = frozenset()
 
         def apply(self, prog: Any) -> None:
-            _quantize_weights(prog.functions["main"], self.smallest)
+            _quantize_weights(prog.functions["main"], self.smallest, self.floats)
 
     for name, cls in ((_ACTIVATIONS, QuantizeActivations), (_WEIGHTS, QuantizeWeights)):
         namespace, short = name.split("::")
         register_pass(namespace, name=short)(cls)
 
 
-def _quantize_activations(block: Any, ranges: Mapping[str, Range]) -> None:
+def _quantize_activations(block: Any, ranges: Mapping[str, Range], floats: frozenset[str]) -> None:
     """Put quantize and dequantize before every int8 input, one pair for each value."""
     pairs: dict[str, Any] = {}
     with block:
         for op in list(block.operations):
             inputs = {key: op.inputs[key] for key in _INT8_INPUTS.get(op.op_type, ())}
             live = {key: var for key, var in inputs.items() if var.val is None}
-            if not live or any(_range_of(var, ranges) is None for var in live.values()):
+            if (
+                not live
+                or op.outputs[0].name in floats
+                or any(_range_of(var, ranges) is None for var in live.values())
+            ):
                 continue
             with _as_part_of(op):
                 pairs.update({v.name: _pair(v, ranges, op) for v in live.values() if v.name not in pairs})
@@ -237,7 +248,7 @@ def _pair(var: Any, ranges: Mapping[str, Range], before: Any) -> Any:
     return mb.dequantize(input=steps, name=f"{var.name}_dequantized", before_op=before, **parameters)
 
 
-def _quantize_weights(block: Any, smallest: int) -> None:
+def _quantize_weights(block: Any, smallest: int, floats: frozenset[str]) -> None:
     """Store the weights of conv and linear as int8 with a scale for each output channel."""
     from coremltools.converters.mil.mil import Builder as mb  # noqa: N813  # its usual name
 
@@ -247,6 +258,7 @@ def _quantize_weights(block: Any, smallest: int) -> None:
                 op.op_type in ("conv", "linear")
                 and op.weight.val is not None
                 and op.weight.val.size >= smallest
+                and op.outputs[0].name.removesuffix("_cast_fp16") not in floats
             ):
                 steps, scale = symmetric_int8(op.weight.val)
                 zero, name = np.int8(0), f"{op.weight.name}_quantized"

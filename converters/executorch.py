@@ -66,9 +66,8 @@ def _program(request: ExportRequest, source: Source) -> ExportedProgram:
     assert source.program is not None  # noqa: S101  # takes_program is True
     if request.precision == "fp32":
         return source.program
-    assert request.calibration is not None  # noqa: S101  # its constructor refuses int8 without
-    assert source.calibration is not None  # noqa: S101  # and who calls brings the images
-    return quantized(source.program, source.example, request.calibration, source.calibration)
+    assert source.calibration is not None  # noqa: S101  # who calls brings the images
+    return quantized(source.program, source.example, request, source.calibration)
 
 
 def constants(request: ExportRequest) -> dict[str, str]:

@@ -11,21 +11,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from regnet_edge.artifact import Calibration
+from regnet_edge.artifact import ExportRequest
+
+from .anatomy import owned
+from .graphs import image_of, of_fx
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
     from torch.export import ExportedProgram
-    from torch.fx import GraphModule
+    from torch.fx import GraphModule, Node
 
 BATCH = 8  # images a pass; more is no faster on one core and costs memory
+ANNOTATION = "quantization_annotation"  # where torchao keeps what a node wants
 KEPT = 0.9999  # share of the values that a percentile keeps within the range
 
 
 def quantized(
-    program: ExportedProgram, example: torch.Tensor, calibration: Calibration, images: NDArray[np.float32]
+    program: ExportedProgram, example: torch.Tensor, request: ExportRequest, images: NDArray[np.float32]
 ) -> ExportedProgram:
     """The program with float input and output and int8 between; `program` stays as it is.
 
@@ -34,9 +38,10 @@ def quantized(
     import torch
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # type: ignore[import-untyped]  # ships no types
 
+    assert request.calibration is not None  # noqa: S101  # its constructor refuses int8 without
     with torch.no_grad():
         module = program.module(check_guards=False)  # the guards would allow the example's batch only
-        observed = prepare_pt2e(module, _quantizer(observer_for(calibration.method)))
+        observed = prepare_pt2e(module, _quantizer(observer_for(request.calibration.method), request))
         _observe(observed, images)
         return torch.export.export(convert_pt2e(observed), (example,))
 
@@ -59,7 +64,7 @@ def observer_for(method: str) -> Any:
     return {"minmax": MinMaxObserver, "percentile": Percentile, "mse": HistogramObserver}[method]
 
 
-def _quantizer(observer: Any) -> Any:
+def _quantizer(observer: Any, request: ExportRequest) -> Any:
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (  # type: ignore[import-untyped]  # ships no types
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
@@ -68,12 +73,41 @@ def _quantizer(observer: Any) -> Any:
     class Folded(XNNPACKQuantizer):  # type: ignore[misc]  # its base is untyped
         SUPPORTED_PATTERNS = tuple(p for p in XNNPACKQuantizer.SUPPORTED_PATTERNS if "bn" not in p.name)
 
+        def annotate(self, model: GraphModule) -> GraphModule:
+            annotated = super().annotate(model)
+            for node in _kept_in_float(annotated, request):
+                _release(node, self.global_config.output_activation)
+            return annotated  # type: ignore[no-any-return]  # its base is untyped
+
     config = get_symmetric_quantization_config(is_per_channel=True)
     smallest_scale = 2**-12  # the quantizer's own
     watched = replace(
         config.input_activation, observer_or_fake_quant_ctr=observer.with_args(eps=smallest_scale)
     )
     return Folded().set_global(replace(config, input_activation=watched, output_activation=watched))
+
+
+def _kept_in_float(module: GraphModule, request: ExportRequest) -> list[Node]:
+    """The nodes that make up the request's float layers."""
+    if not request.float_layers:
+        return []
+    graph = module.graph
+    ops = owned(of_fx(graph), image_of(graph), request.model.config, request.float_layers)
+    outputs = {op.output for op in ops}
+    return [node for node in graph.nodes if node.name in outputs]
+
+
+def _release(node: Node, own: Any) -> None:
+    """Take the node out of int8; those that read it and shared its range get one of their `own`."""
+    from torchao.quantization.pt2e.quantizer import SharedQuantizationSpec  # type: ignore[import-untyped]  # ships no types
+
+    node.meta.pop(ANNOTATION, None)
+    for reader in (r for r in node.users if ANNOTATION in r.meta):
+        wanted = reader.meta[ANNOTATION]
+        if isinstance(wanted.input_qspec_map.get(node), SharedQuantizationSpec):
+            wanted.input_qspec_map[node] = own
+        if getattr(wanted.output_qspec, "edge_or_node", None) is node:
+            wanted.output_qspec = own
 
 
 def _observe(observed: GraphModule, images: NDArray[np.float32]) -> None:

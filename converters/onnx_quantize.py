@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from regnet_edge.artifact import Calibration, ExportRequest
 
 from . import INPUT_NAME
+from .anatomy import owned
+from .graphs import of_onnx
 from .quantize import filled_batches, ranges
 
 if TYPE_CHECKING:
@@ -74,13 +76,13 @@ def quantized(
     assert images is not None  # noqa: S101  # and who calls brings the images
     chosen = arrangement_for(cpu_features() if features is None else features)
     found = _ranges(model, request.calibration, images)
-    made = _with_qdq(model, chosen, found)
+    made = _with_qdq(model, chosen, found, _kept_in_float(model, request))
     for key, value in (("arrangement", chosen.name), ("arrangement_reason", chosen.reason)):
         made.metadata_props.add(key=f"regnet_edge.{key}", value=value)
     return made
 
 
-def _with_qdq(model: ModelProto, chosen: Arrangement, tensors: Any) -> ModelProto:
+def _with_qdq(model: ModelProto, chosen: Arrangement, found: Any, floats: list[str]) -> ModelProto:
     from onnxruntime.quantization import QuantType  # type: ignore[import-untyped]  # ships no types
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer  # type: ignore[import-untyped]  # ships no types
 
@@ -92,15 +94,24 @@ def _with_qdq(model: ModelProto, chosen: Arrangement, tensors: Any) -> ModelProt
             reduce_range=False,
             weight_qType=types[chosen.weights],
             activation_qType=types[chosen.activations],
-            tensors_range=tensors,
+            tensors_range=found,
             nodes_to_quantize=[],
-            nodes_to_exclude=[],
+            nodes_to_exclude=floats,
             op_types_to_quantize=list(QUANTIZED),
             extra_options={"WeightSymmetric": chosen.weights == "s8", "ActivationSymmetric": False},
         )
         quantizer.quantize_model()
     made: ModelProto = quantizer.model.model
     return made
+
+
+def _kept_in_float(model: ModelProto, request: ExportRequest) -> list[str]:
+    """Names of the nodes that make up the request's float layers."""
+    if not request.float_layers:
+        return []
+    ops = owned(of_onnx(model), INPUT_NAME, request.model.config, request.float_layers)
+    outputs = {op.output for op in ops}
+    return [node.name for node in model.graph.node if node.output[0] in outputs]
 
 
 def _ranges(model: ModelProto, calibration: Calibration, images: Floats) -> Any:

@@ -59,15 +59,36 @@ class TFLite:
         [signature] = interpreter.get_signature_list()
         runner = interpreter.get_signature_runner(signature)
         nhwc = images.transpose(0, 2, 3, 1)
+        entry, exit_ = runner.get_input_details()[INPUT_NAME], runner.get_output_details()[OUTPUT_NAME]
 
         def forward(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-            logits: NDArray[np.float32] = runner(**{INPUT_NAME: batch})[OUTPUT_NAME]
-            return logits
+            return to_real(runner(**{INPUT_NAME: to_steps(batch, entry)})[OUTPUT_NAME], exit_)
 
         return in_batches(forward, nhwc, artifact.request.batch)
 
 
 CONVERTER = TFLite()
+
+
+def to_steps(values: NDArray[np.float32], tensor: Any) -> NDArray[Any]:
+    """Real numbers as the tensor of an interpreter takes them: floats as they are, or int8 steps."""
+    import numpy as np
+
+    scale, zero = tensor["quantization"]
+    if not scale:
+        return values
+    limits = np.iinfo(tensor["dtype"])
+    steps: NDArray[Any] = np.clip(np.rint(values / np.float32(scale)) + zero, limits.min, limits.max)
+    return steps.astype(limits.dtype)
+
+
+def to_real(steps: NDArray[Any], tensor: Any) -> NDArray[np.float32]:
+    """The real numbers that a tensor of an interpreter stands for."""
+    import numpy as np
+
+    scale, zero = tensor["quantization"]
+    real: NDArray[np.float32] = steps.astype(np.float32)
+    return (real - np.float32(zero)) * np.float32(scale) if scale else real
 
 
 def float_file(request: ExportRequest, source: Source) -> bytes:

@@ -7,12 +7,15 @@ method is the same as on every other target.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from regnet_edge.artifact import Calibration, ExportRequest
 
+from .anatomy import owned
+from .graphs import of_tflite
 from .quantize import filled_batches, ranges
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def quantized(content: bytes, request: ExportRequest, images: Floats | None) -> bytes:
-    """The file in the request's precision; input and output stay float.
+    """The file in the request's precision; input and output stay float unless it asks for int8.
 
     images: the calibration's, float32 (n, channels, r, r); None for a precision that needs none.
     """
@@ -31,6 +34,10 @@ def quantized(content: bytes, request: ExportRequest, images: Floats | None) -> 
 
     quantizer = Quantizer(content)
     _recipe(quantizer, request)
+    for name in _kept_in_float(content, request):
+        quantizer.update_quantization_recipe(
+            f"^{re.escape(name)};?$", algorithm_key="no_quantize", operation_name="*"
+        )
     statistics = None
     if quantizer.need_calibration:
         assert request.calibration is not None  # noqa: S101  # its constructor refuses int8 without
@@ -54,8 +61,19 @@ def _recipe(quantizer: Any, request: ExportRequest) -> None:
         "fp16": _fp16_recipe,
     }
     quantizer.load_quantization_recipe(recipes[request.precision]())
-    for door in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
+    for door in (TFLOperationName.INPUT, TFLOperationName.OUTPUT) if request.io == "float" else ():
         quantizer.update_quantization_recipe(".*", door, algorithm_key="no_quantize")
+
+
+def _kept_in_float(content: bytes, request: ExportRequest) -> Iterator[str]:
+    """Output tensors of the operations that make up the request's float layers."""
+    if not request.float_layers:
+        return
+    interpreter = observing(content)
+    names = {str(d["index"]): str(d["name"]) for d in interpreter.get_tensor_details()}
+    [entry] = interpreter.get_input_details()
+    ops = owned(of_tflite(interpreter), str(entry["index"]), request.model.config, request.float_layers)
+    yield from (names[op.output] for op in ops)
 
 
 def _fp16_recipe() -> Any:

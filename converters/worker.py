@@ -26,6 +26,7 @@ from regnet_edge.errors import ConversionError, RegNetEdgeError
 from regnet_edge.files import move, replacing
 
 from . import Converter, Source, target, tools
+from .equalize import network
 from .quantize import images
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Job:
     tasks: tuple[Task, ...]
 
     def __post_init__(self) -> None:
-        if len({codec.canonical(t.request.model) for t in self.tasks}) != 1:
+        if len({(codec.canonical(t.request.model), t.request.equalize) for t in self.tasks}) != 1:
             raise ConversionError("a conversion job is about one model; start one job a model")
 
 
@@ -221,10 +222,8 @@ def main() -> None:
             import torch
 
             torch.set_num_threads(1)  # before any arithmetic: a thread pool does not survive the fork
-            from regnet_edge.model import fold_batch_norm
-            from regnet_edge.resolve import load
 
-            workshop = Workshop(job, fold_batch_norm(load(job.tasks[0].request.model)))
+            workshop = Workshop(job, network(job.tasks[0].request))
         except RegNetEdgeError as error:
             for index in range(len(job.tasks)):
                 reporter.tell(Event(index, "failed", str(error)))

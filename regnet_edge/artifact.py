@@ -139,8 +139,9 @@ class ExportRequest:
     """One file to make: what, for which target, in which precision.
 
     image_input (Core ML's ImageType) and classifier (softmax, classLabel outputs) are Core ML's; via is
-    TFLite's old route. Raises UsageError for int8 without calibration and for options that the target
-    has not.
+    TFLite's old route. For int8, float_layers are the definition's layers that stay in float, equalize
+    evens out the channels of neighbouring layers first, and io is the type of input and output. Raises
+    UsageError for int8 without calibration and for options that the target or precision has not.
     """
 
     model: ModelSpec
@@ -151,8 +152,15 @@ class ExportRequest:
     classifier: bool = False
     calibration: Calibration | None = None
     via: Route = ""
+    float_layers: tuple[str, ...] = ()
+    equalize: bool = False
+    io: Literal["float", "int8"] = "float"
 
     def __post_init__(self) -> None:
+        if self.precision != "int8" and (self.float_layers or self.equalize or self.io != "float"):
+            raise UsageError("--mixed, --equalize and --io int8 are about int8; add --precision int8")
+        if self.io == "int8" and self.target != "tflite":
+            raise UsageError("--io int8 is for target tflite; other targets take and give floats")
         if self.via and (self.target, self.precision) != ("tflite", "fp32"):
             raise UsageError(f"--via {self.via} makes TFLite files in fp32 only; add --target tflite")
         if self.batch < 1:
@@ -180,6 +188,9 @@ class ExportRequest:
         parts += ["image"] if self.image_input else []
         parts += ["classifier"] if self.classifier else []
         parts += [self.via] if self.via else []
+        parts += ["equalized"] if self.equalize else []
+        parts += ["mixed"] if self.float_layers else []
+        parts += ["io"] if self.io != "float" else []
         return "-".join(parts)
 
 

@@ -17,6 +17,7 @@ from regnet_edge.model import build_latency_subject, fold_batch_norm
 
 RESOLUTION = 32
 CONFIG = AnyNetConfig((Stage(1, 16, 8), Stage(2, 32, 8)), stem_width=8, se_ratio=0.25, num_classes=10)
+CHOSEN = Calibration("test", "", 8, 0, "mse")
 SMALL = AnyNetConfig((Stage(1, 16, 8),), stem_width=8, se_ratio=0.25, num_classes=3)
 
 
@@ -200,7 +201,7 @@ def test_int8_is_that_of_the_native_recipe_byte_for_byte():
     before = str(source.program)
     weights = {name: tensor.clone() for name, tensor in source.program.state_dict.items()}
     ours = executorch_quantize.quantized(
-        source.program, source.example, Calibration("test", "", 8, 0, "mse"), calibration
+        source.program, source.example, request_for(SMALL, precision="int8", calibration=CHOSEN), calibration
     )
     native = native_int8(source, calibration)
     assert executorch_lower.lower(ours, {}).buffer == executorch_lower.lower_stock(native, {}).buffer

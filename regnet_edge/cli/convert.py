@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regnet_edge.cli._int8 import int8_options
+
 if TYPE_CHECKING:
-    from regnet_edge.artifact import Artifact, Calibration, ExportRequest, ModelSpec, Precision
+    from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec
     from regnet_edge.converters.cache import Cache
     from regnet_edge.converters.run import Outcome
     from regnet_edge.resolve import Choice
@@ -33,16 +35,7 @@ COLUMNS = ("target", "precision", "seconds", "MB", "SQNR dB", "top-1 agree", "fi
 @click.option("--coreml-image", is_flag=True, help="Core ML: an image input (ImageType).")
 @click.option("--coreml-classifier", is_flag=True, help="Core ML: classLabel and classLabel_probs.")
 @click.option("--via", type=click.Choice(["onnx-tf"]), help="TFLite: an older route; see regnet-edge env.")
-@click.option("--calibrate", default="", help="Images for int8: a folder or .npz; default: the shipped ones.")
-@click.option("--calibration-images", type=int, help="How many of them; default: 1024, or all.")
-@click.option(
-    "--calibration-method",
-    type=click.Choice(["minmax", "percentile", "mse"]),
-    default="minmax",
-    show_default=True,
-    help="How int8 ranges are chosen.",
-)
-@click.option("--calibration-seed", default=0, show_default=True, help="Which of them.")
+@int8_options
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
 @click.option("-f", "--force", is_flag=True, help="Replace files made from another request.")
 @click.option("--no-cache", is_flag=True, help="Convert afresh; see regnet-edge cache.")
@@ -60,6 +53,7 @@ def command(formats: bool, **options: Any) -> None:
     regnet-edge convert --model regnety_400mf --weights timm:regnety_004 --target all
     regnet-edge convert --model regnetx_200mf --untrained --target tflite --resolution 224
     regnet-edge convert --target all --precision int8
+    regnet-edge convert --target tflite --precision int8 --mixed auto --max-loss 0.1
     """
     if formats:
         _print_formats(options["as_json"])
@@ -133,22 +127,26 @@ def _warnings(spec: ModelSpec, choice: Choice) -> Iterator[str]:
 
 def _requests(spec: ModelSpec, options: dict[str, Any]) -> list[ExportRequest]:
     from regnet_edge.artifact import ExportRequest
+    from regnet_edge.cli._int8 import int8_fields
     from regnet_edge.converters import check_precision, targets, versions
     from regnet_edge.converters import target as find
     from regnet_edge.converters.run import requests_for
     from regnet_edge.errors import UsageError
 
     precision, extras = _precision(options["precision"]), _own_options(options)
-    extras["calibration"] = _calibration(spec, precision, options)
     if options["target"] != "all":
         converter = find(options["target"])
         check_precision(converter, precision)
         versions(converter.packages)
+        extras |= int8_fields(spec, precision, options)
         return [ExportRequest(spec, converter.name, precision, options["batch"], **extras)]
     if extras["image_input"] or extras["classifier"]:
         raise UsageError("--coreml-image and --coreml-classifier are for target coreml only")
     if extras["via"]:
         raise UsageError(f"--via {extras['via']} is for target tflite only; add --target tflite")
+    if options["io"] != "float":
+        raise UsageError("--io int8 is for target tflite only; add --target tflite")
+    extras |= int8_fields(spec, precision, options)
     first = ExportRequest(spec, next(iter(targets())), precision, options["batch"], **extras)
     requests, refusals = requests_for(first, list(targets()))
     for sentence in refusals:
@@ -156,29 +154,6 @@ def _requests(spec: ModelSpec, options: dict[str, Any]) -> list[ExportRequest]:
     if not requests:
         raise UsageError(f"no target here has precision {precision}; see regnet-edge convert --formats")
     return requests
-
-
-def _calibration(spec: ModelSpec, precision: Precision, options: dict[str, Any]) -> Calibration | None:
-    from regnet_edge.artifact import NEEDS_CALIBRATION
-    from regnet_edge.converters import quantize
-    from regnet_edge.errors import UsageError
-
-    if precision not in NEEDS_CALIBRATION:
-        if options["calibrate"]:
-            raise UsageError(
-                f"{precision} needs no calibration images; leave out --calibrate, or pass --precision int8"
-            )
-        return None
-    found = quantize.calibration(
-        spec,
-        options["calibrate"] or quantize.SHIPPED,
-        options["calibration_images"],
-        options["calibration_seed"],
-        options["calibration_method"],
-    )
-    if sentence := quantize.warning(found):
-        click.echo(f"warning: {sentence}", err=True)
-    return found
 
 
 def _own_options(options: dict[str, Any]) -> dict[str, Any]:
