@@ -120,14 +120,16 @@ class Runtime:
 class Timing:
     """Raw times in ns: loads and first runs (one a process), warm-up runs, then the samples.
 
-    In mode cold every sample is a first run in a process of its own. Raises MeasurementError without
-    samples or with one that is not positive.
+    In mode cold every sample is a first run in a process of its own. set_aside_ns are runs of a burst
+    during which something slowed a fixed loop on the same CPU. Raises MeasurementError without samples or
+    with one that is not positive.
     """
 
     loads_ns: tuple[int, ...]
     first_runs_ns: tuple[int, ...]
     warmup_ns: tuple[int, ...]
     samples_ns: tuple[int, ...]
+    set_aside_ns: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.samples_ns:
@@ -265,7 +267,7 @@ class Power:
 class Look:
     """One look around the machine, between samples; counters are since boot or process start.
 
-    at_ns is monotonic, samples how many were taken before, reference_ns the time of a fixed loop of
+    at_ns is monotonic, samples how many were kept before, reference_ns the time of a fixed loop of
     integer work (a slower loop is a lower clock), own_wait_ns how long own threads stood ready to run
     without a CPU. cooling holds the state of each device that cools by slowing the CPU (0: not at all);
     thermal_status is Android's 0 (none) to 6 (shutdown).
@@ -290,15 +292,29 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What else happened on the machine: looks in order, the CPUs that the run was pinned to."""
+    """What else happened on the machine: looks in order, the CPUs that the run was pinned to.
+
+    reference_ns is the fixed loop's usual time on these CPUs, as far as the session knows.
+    """
 
     ticks_per_s: int
     pinned: tuple[int, ...]
     looks: tuple[Look, ...]
+    reference_ns: int | None = None
 
     def during(self) -> tuple[Look, ...]:
         """The looks of the timed part, from just before the first sample to just after the last."""
         return tuple(k for k in self.looks if k.phase == "during")
+
+    def around_samples(self) -> tuple[Look, ...]:
+        """Those of the timed part that are next to a piece that was kept."""
+        looks = self.during()
+        counts = [looks[0].samples, *(k.samples for k in looks), looks[-1].samples]
+        return tuple(
+            k
+            for k, (a, b, c) in zip(looks, zip(counts, counts[1:], counts[2:], strict=False), strict=False)
+            if a < b or b < c
+        )
 
 
 @dataclass(frozen=True, slots=True)

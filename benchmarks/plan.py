@@ -140,7 +140,8 @@ class Job:
 
     artifact is a path on the target. cpus are those it may use, fastest first; [] is any. If not
     exact, the `threads` quietest of them are taken. input_shape is NCHW; the input is
-    x[i] = (i * 2654435761 mod 2^32) / 2^30 - 2 in that order.
+    x[i] = (i * 2654435761 mod 2^32) / 2^30 - 2 in that order. reference_ns is the usual time of the
+    runner's fixed loop on these CPUs, None where it is not known yet.
     """
 
     version: int
@@ -158,6 +159,7 @@ class Job:
     max_seconds: float
     input_shape: tuple[int, ...]
     want_output: bool = False
+    reference_ns: int | None = None
 
 
 JOB_VERSION = 1

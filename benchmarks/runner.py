@@ -20,6 +20,7 @@ import platform
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -29,6 +30,8 @@ Json = dict[str, Any]
 
 PIECE_NS = 250_000_000  # the machine is looked at after each piece of the series
 PIECE_RUNS = 10
+SLOW = 1.06  # times the fixed loop's usual time
+PATIENCE = 4  # times the least time, that a burst waits for calm pieces
 WINDOW_RUNS = 8  # warm-up compares medians of windows of at least so many runs and so long
 WINDOW_NS = 100_000_000
 STEADY = 0.02
@@ -39,7 +42,7 @@ WARMUP_RULE = (
 )
 LISTED_PROCESSES = 5
 GROUP = "regnet_edge.engines"
-LOOP = 5000
+LOOP, BUFFER = 60, bytes(range(256)) * 64
 
 
 class RunnerError(Exception):
@@ -202,15 +205,18 @@ def own_cpu_ns() -> int:
 
 
 def reference_ns(clock: Callable[[], int], repeats: int = 30) -> int:
-    """The fastest of some loops of fixed integer work: it follows the clock, not memory or other jobs."""
-    best = None
+    """The median time of a fixed loop: checksums of a buffer that the first cache holds.
+
+    It follows the clock, and what else uses the same core, not memory. Made of C, because a loop of
+    Python's own varies by a tenth from process to process with where its code happens to lie.
+    """
+    spent = []
     for _ in range(repeats):
-        x, began = 1, clock()
+        began = clock()
         for _ in range(LOOP):
-            x = (x * 75 + 74) % 65537
-        spent = clock() - began
-        best = spent if best is None or spent < best else best
-    return max(1, best or 1)
+            zlib.crc32(BUFFER)
+        spent.append(clock() - began)
+    return max(1, sorted(spent)[repeats // 2])
 
 
 def keep_busiest(looks: Sequence[Json]) -> None:
@@ -552,22 +558,79 @@ def piece(run: Callable[[], Any], clock: Callable[[], int], most: int) -> list[i
     return samples
 
 
-def sample(run: Callable[[], Any], job: Json, machine: Machine) -> tuple[list[int], list[Json]]:
-    """The samples, and the looks around before, between and after their pieces."""
-    clock = machine.clock
-    samples: list[int] = []
-    looks = [machine.look("during", 0, reference_ns(clock), full=True)]
-    began = clock()
+class Series:
+    """Pieces of samples with a look around before, between and after them.
+
+    A fixed loop is timed at each look. Where it is SLOW the CPU was slowed by something that the system may
+    not tell (a lower clock, another machine's work on the same core), so the pieces on both sides of that
+    look are not calm.
+    """
+
+    def __init__(self, job: Json, machine: Machine, before: Sequence[Json]) -> None:
+        self.job, self.machine, self.before = job, machine, before
+        self.pieces: list[list[int]] = []
+        self.looks: list[Json] = []
+        self.began = machine.clock()
+
+    def look(self, full: bool) -> None:
+        """Another look."""
+        self.looks.append(self.machine.look("during", 0, reference_ns(self.machine.clock), full))
+
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return (self.machine.clock() - self.began) / 1e9
+
+    def usual_ns(self) -> int:
+        """The fixed loop's time when nothing slows it: of this series or, if lower, what the job says."""
+        own = round(float(np.percentile([k["reference_ns"] for k in [*self.before, *self.looks]], 25)))
+        return min(own, self.job.get("reference_ns") or own)
+
+    def calm(self) -> list[bool]:
+        """Of each piece, whether the fixed loop had its usual speed on both sides."""
+        most = SLOW * self.usual_ns()
+        slow = [k["reference_ns"] > most for k in self.looks]
+        return [not (a or b) for a, b in zip(slow, slow[1:])]  # noqa: B905, RUF007  # newer than 3.9
+
+    def is_enough(self, kept: Sequence[bool]) -> bool:
+        """Whether those pieces have the runs and the seconds that were asked for."""
+        runs = [ns for taken, keep in zip(self.pieces, kept) if keep for ns in taken]  # noqa: B905  # as above
+        return len(runs) >= self.job["min_runs"] and sum(runs) / 1e9 >= 0.95 * self.job["min_seconds"]
+
+    def is_over(self) -> bool:
+        """Whether there is enough, or no more to be had."""
+        spent, runs = self.seconds(), sum(len(p) for p in self.pieces)
+        if spent >= self.job["max_seconds"] or runs >= self.job["max_runs"]:
+            return True
+        if self.job["mode"] == "burst" and spent < PATIENCE * self.job["min_seconds"]:
+            return self.is_enough(self.calm())
+        return runs >= self.job["min_runs"] and spent >= self.job["min_seconds"]
+
+    def split(self) -> tuple[list[int], list[int]]:
+        """(samples, samples set aside); every look is told how many samples there were before it."""
+        kept = self.calm() if self.job["mode"] == "burst" else []
+        if not kept or not self.is_enough(kept):
+            kept = [True] * len(self.pieces)
+        samples: list[int] = []
+        aside: list[int] = []
+        for taken, keep, after in zip(self.pieces, kept, self.looks[1:]):  # noqa: B905  # as above
+            (samples if keep else aside).extend(taken)
+            after["samples"] = len(samples)
+        return samples, aside
+
+
+def sample(run: Callable[[], Any], job: Json, machine: Machine, before: Sequence[Json] = ()) -> Series:
+    """The series, until it is over; `before` are earlier looks of this process."""
+    series = Series(job, machine, before)
+    series.look(full=True)
     while True:
-        timed(run, clock)  # not counted: caches hold the look's data now
-        samples += piece(run, clock, job["max_runs"] - len(samples))
-        spent = (clock() - began) / 1e9
-        enough = len(samples) >= job["min_runs"] and spent >= job["min_seconds"]
-        over = enough or spent >= job["max_seconds"] or len(samples) >= job["max_runs"]
-        looks.append(machine.look("during", len(samples), reference_ns(clock), full=over))
-        if over:
-            keep_busiest(looks)
-            return samples, looks
+        timed(run, machine.clock)  # not counted: caches hold the look's data now
+        taken = sum(len(p) for p in series.pieces)
+        series.pieces.append(piece(run, machine.clock, job["max_runs"] - taken))
+        series.look(full=False)
+        if series.is_over():
+            series.looks[-1]["processes"] = machine.processes()
+            keep_busiest(series.looks)
+            return series
 
 
 @contextlib.contextmanager
@@ -597,17 +660,29 @@ def observe(job: Json, machine: Machine) -> Json:
     first = timed(engine.run, machine.clock)
     with no_garbage_collection():
         warm = warm_up(engine.run, machine.clock)
-        samples, during = sample(engine.run, job, machine)
-    looks += [*during, machine.look("after", len(samples), reference_ns(machine.clock))]
+        series = sample(engine.run, job, machine, looks)
+    samples, aside = series.split()
+    looks += [*series.looks, machine.look("after", len(samples), reference_ns(machine.clock))]
     return {
         "runtime": describe(engine),
-        "timing": {"loads_ns": [load], "first_runs_ns": [first], "warmup_ns": warm, "samples_ns": samples},
+        "timing": {
+            "loads_ns": [load],
+            "first_runs_ns": [first],
+            "warmup_ns": warm,
+            "samples_ns": samples,
+            "set_aside_ns": aside,
+        },
         "memory": {
             "before_bytes": before,
             "after_load_bytes": after,
             "peak_bytes": machine.status_bytes("VmHWM"),
         },
-        "environment": {"ticks_per_s": ticks_per_s(), "pinned": pinned, "looks": looks},
+        "environment": {
+            "ticks_per_s": ticks_per_s(),
+            "pinned": pinned,
+            "looks": looks,
+            "reference_ns": series.usual_ns(),
+        },
         "output": output(engine) if job["want_output"] else None,
     }
 

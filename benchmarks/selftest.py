@@ -66,16 +66,20 @@ class Bench:
     cpu: int
     other: int
     watch: Watch = field(default_factory=RealWatch)
+    reference_ns: dict[tuple[int, ...], int] = field(default_factory=dict)
 
     def measure(self) -> Measurement:
         """One measurement in a fresh process; raises MeasurementError."""
         plan = replace(Plan.of_mode("burst"), affinity=str(self.cpu), rounds=1)
-        for moment in Session(self.host, plan, [self.trial], watch=self.watch).run():
+        for moment in self._session(plan).run():
             if moment.kind == "failed":
                 raise MeasurementError(moment.sentence)
             if moment.measurement is not None:
                 return moment.measurement
         raise MeasurementError("nothing was measured; name an artifact that this machine can run")
+
+    def _session(self, plan: Plan) -> Session:
+        return Session(self.host, plan, [self.trial], watch=self.watch, reference_ns=self.reference_ns)
 
     def settle(self) -> None:
         """Wait until the machine is quiet; raises MeasurementError where it never is."""

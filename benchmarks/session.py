@@ -70,7 +70,8 @@ class Session:
     """Trials on a host under a plan. Iterating `run()` does the work; each record is whole when it comes.
 
     done holds earlier measurements (of --resume); parity says what a device's output is worth, if anybody
-    asks. A refusal of one trial is a moment of kind `failed`; a lost device ends the session by DeviceError.
+    asks. reference_ns is what it learns of the CPUs' speed. A refusal of one trial is a moment of kind
+    `failed`; a lost device ends the session by DeviceError.
     """
 
     host: Host
@@ -80,6 +81,7 @@ class Session:
     done: Sequence[Measurement] = ()
     parity: Callable[[Trial, Observation], OutputParity | None] | None = None
     watch: Watch = field(default_factory=RealWatch)
+    reference_ns: dict[tuple[int, ...], int] = field(default_factory=dict)  # of the CPUs a job may use
 
     def run(self) -> Iterator[Moment]:
         """Every visit in ABBA order."""
@@ -124,7 +126,9 @@ class Session:
         if trial.subject.target == "torch":
             self.host.push(trial.artifact.sidecar)
         job = job_of(trial, self.plan, device.clusters, path, want_output=want)
-        seen = self.host.observe(job)
+        seen = self.host.observe(replace(job, reference_ns=self.reference_ns.get(job.cpus)))
+        if (usual := seen.environment.reference_ns) is not None:
+            self.reference_ns[job.cpus] = usual
         plan = measured_plan(self.plan, trial.threads, moment.round, attempt)
         parity = self.parity(trial, seen) if self.parity else None
         return Measurement(

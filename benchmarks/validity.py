@@ -31,7 +31,7 @@ STEAL = (0.01, 0.03)
 OFF_CPU = (0.04, 0.10)  # a single thread that computes is on its CPU all the time
 OTHER_CPUS = 0.15  # of one CPU; it shares caches and memory: a memory copy there costs about 2 %
 CLOCK = (0.05, 0.10)
-DRIFT = (0.03, 0.08)
+DRIFT = (0.04, 0.08)  # the median is off by half of it at most: 2 %
 FEWEST = {"burst": 10, "sustained": 10, "cold": 3}
 SPREAD = 0.5  # p90 above the median by so much
 MIN_TICKS = 3  # fewer are the counter's own granularity
@@ -261,11 +261,16 @@ def power(case: Case) -> Iterator[Reason]:
 def slow_clock(case: Case) -> Iterator[Reason]:
     """The clock fell below the run's own plateau: as the kernel reports it, else as the fixed loop shows."""
     pinned = {f"cpu{c}" for c in case.seen.environment.pinned}
-    khz = [[v for c, v in k.khz.items() if c in pinned or not pinned] for k in case.looks]
+    looks = case.seen.environment.around_samples()
+    khz = [[v for c, v in k.khz.items() if c in pinned or not pinned] for k in looks]
     reported = np.array([min(v) for v in khz if v], dtype=np.float64)
-    speeds = np.array([1 / k.reference_ns for k in case.looks if k.reference_ns], dtype=np.float64)
-    for what, series in (("the CPU's clock", reported), ("a fixed loop (so probably the clock)", speeds)):
-        loss = fall(series)
+    speeds = np.array([1 / k.reference_ns for k in looks if k.reference_ns], dtype=np.float64)
+    usual = case.seen.environment.reference_ns
+    for what, series, known in (
+        ("the CPU's clock", reported, 0.0),
+        ("a fixed loop (so probably the clock)", speeds, 1 / usual if usual else 0.0),
+    ):
+        loss = fall(series, known)
         severity = _graded(loss, CLOCK)
         if severity:
             worst: Severity = "warning" if case.plan.mode == "sustained" else severity
@@ -273,11 +278,28 @@ def slow_clock(case: Case) -> Iterator[Reason]:
             return
 
 
-def fall(speeds: NDArray[np.float64]) -> float | None:
-    """How far the last third's median lies below the plateau (the 75th percentile), None for few."""
+def fall(speeds: NDArray[np.float64], known: float = 0.0) -> float | None:
+    """How far the last third's median lies below the plateau (the 75th percentile, or a higher one known).
+
+    None for few looks.
+    """
     if len(speeds) < 4:
         return None
-    return float(1 - np.median(speeds[-(len(speeds) // 3 or 1) :]) / np.percentile(speeds, 75))
+    plateau = max(float(np.percentile(speeds, 75)), known)
+    return float(1 - np.median(speeds[-(len(speeds) // 3 or 1) :]) / plateau)
+
+
+def set_aside(case: Case) -> Iterator[Reason]:
+    """Part of a burst did not count, because something slowed the CPU."""
+    aside = sum(case.seen.timing.set_aside_ns)
+    if aside:
+        share = aside / (aside + sum(case.seen.timing.samples_ns))
+        yield Reason(
+            "set_aside",
+            "note",
+            f"{share:.0%} of the series was set aside: a fixed loop was slow (the clock, or another system "
+            "on the same core)",
+        )
 
 
 def drifting(case: Case) -> Iterator[Reason]:
@@ -339,7 +361,7 @@ def means(case: Case) -> Iterator[Reason]:
 
 RULES: tuple[Callable[[Case], Iterator[Reason]], ...] = (
     contended, stolen, off_cpu, busy_neighbours, unseen, unpinned, heat, thermal_status, power, slow_clock,
-    drifting, unsettled, few_runs, spread, means,
+    set_aside, drifting, unsettled, few_runs, spread, means,
 )  # fmt: skip
 
 
@@ -356,11 +378,11 @@ def judge(seen: Observation, plan: MeasuredPlan, device: Device) -> Validity:
 # ---------------------------------------------------------------- modes of a sample
 
 
-def modes(samples_ms: NDArray[np.float64], apart: float = 0.05, mass: float = 0.15) -> tuple[float, ...]:
+def modes(samples_ms: NDArray[np.float64], apart: float = 0.05, mass: float = 0.25) -> tuple[float, ...]:
     """The values around which the samples gather, one or more.
 
     Peaks of a Gaussian kernel density of the logarithms (Silverman 1986, bandwidth 0.9 min(std, iqr / 1.34)
-    n^-1/5) count as two when they lie 5 % apart, each holds a seventh of the samples, and the valley
+    n^-1/5) count as two when they lie 5 % apart, each holds a quarter of the samples, and the valley
     between them is lower than 0.6 of the lower one.
     """
     x = np.log(samples_ms)

@@ -244,7 +244,7 @@ def test_warm_up_ends_when_three_windows_agree() -> None:
 
 
 def job(**changes: Any) -> dict[str, Any]:
-    base = {"min_runs": 30, "max_runs": 1000, "min_seconds": 1.0, "max_seconds": 9.0}
+    base = {"mode": "burst", "min_runs": 30, "max_runs": 1000, "min_seconds": 1.0, "max_seconds": 9.0}
     return {**base, **changes}
 
 
@@ -261,11 +261,55 @@ def test_sampling_ends_by_runs_and_seconds(changes: dict[str, Any], runs: int, t
     watch = FakeWatch()
     engine = FakeEngine(watch, lambda _: 10_000_000)
     machine = runner.Machine(str(tmp_path), watch.ns, watch.sleep)
-    samples, seen = runner.sample(engine.run, job(**changes), machine)
+    series = runner.sample(engine.run, job(**changes), machine)
+    samples, aside = series.split()
     assert len(samples) == pytest.approx(runs, abs=26)  # whole pieces of a quarter of a second
     assert set(samples) == {10_000_000}
-    assert [k["samples"] for k in seen][0 :: len(seen) - 1] == [0, len(samples)]
-    assert engine.runs == len(samples) + len(seen) - 1
+    assert aside == []
+    assert [k["samples"] for k in series.looks][0 :: len(series.looks) - 1] == [0, len(samples)]
+    assert engine.runs == len(samples) + len(series.looks) - 1
+
+
+def series_at(
+    speeds: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **changes: Any
+) -> runner.Series:
+    """A series of 10 ms runs whose fixed loop takes speeds[i] at look i; runs are slow where the loop is."""
+    watch, seen = FakeWatch(), list(speeds)
+    last = [speeds[0]]
+
+    def reference(_: object) -> int:
+        last[0] = seen.pop(0) if seen else last[0]
+        return last[0]
+
+    monkeypatch.setattr(runner, "reference_ns", reference)
+    engine = FakeEngine(watch, lambda _: 10_000_000 * last[0] // 100)
+    return runner.sample(engine.run, job(**changes), runner.Machine(str(tmp_path), watch.ns, watch.sleep))
+
+
+def test_a_burst_sets_aside_what_something_slowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    series = series_at([100, 100, 100, 140, 140, 100, 100, 103], monkeypatch, tmp_path)
+    samples, aside = series.split()
+    assert set(samples) == {10_000_000}
+    assert 14_000_000 in aside
+    assert sum(samples) >= 0.95e9
+    assert series.looks[3]["samples"] == series.looks[5]["samples"]
+
+
+def test_a_burst_that_was_slowed_for_good_counts_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    series = series_at([100, 100] + [140] * 40, monkeypatch, tmp_path, reference_ns=100)
+    samples, aside = series.split()
+    assert aside == []
+    assert 14_000_000 in samples
+    assert 4.0 <= series.seconds() < 4.6
+
+
+def test_a_sustained_series_keeps_what_was_slowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    samples, aside = series_at(
+        [100, 100, 140, 140, 100, 100], monkeypatch, tmp_path, mode="sustained"
+    ).split()
+    assert (aside, 14_000_000 in samples) == ([], True)
 
 
 def test_only_the_busiest_processes_stay_in_the_looks() -> None:

@@ -135,7 +135,7 @@ def test_the_thermal_status_of_a_phone_that_changes_makes_the_run_invalid() -> N
         (series(50), "few_runs", "warning"),
         (series(5), "few_runs", "invalid"),
         ([10.0, 11.5] * 150, "multimodal", "warning"),
-        ([*([10.0] * 4), 16.0] * 60, "multimodal", "warning"),
+        ([10.0, 10.0, 16.0] * 100, "multimodal", "warning"),
     ],
 )
 def test_the_series_itself_is_judged(samples: list[float], rule: str, severity: str) -> None:
@@ -299,3 +299,19 @@ def test_a_device_is_described_by_what_its_files_say(tmp_path: Path) -> None:
     assert told["soc"] == "Example CPU"
     assert told["ram_bytes"] == 2048 * 1024
     assert told["os"].startswith("Example OS 1, ")
+
+
+def test_a_loop_slower_all_along_than_the_session_knows_it_is_told() -> None:
+    seen = observation(series(), looks(3.0, references_ns=[140] * 9))
+    assert "clock" not in rules(verdict_of(seen))
+    known = replace(seen, environment=replace(seen.environment, reference_ns=100))
+    assert rules(verdict_of(known))["clock"] == "invalid"
+
+
+def test_what_was_set_aside_is_noted_and_changes_no_verdict() -> None:
+    seen = observation(series())
+    aside = replace(seen, timing=replace(seen.timing, set_aside_ns=(10_000_000,) * 100))
+    found = verdict_of(aside)
+    assert found.verdict == "valid"
+    assert rules(found) == {"set_aside": "note"}
+    assert found.reasons[0].sentence.startswith("25% of the series was set aside")
