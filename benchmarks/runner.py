@@ -594,7 +594,8 @@ class Series:
     def is_enough(self, kept: Sequence[bool]) -> bool:
         """Whether those pieces have the runs and the seconds that were asked for."""
         runs = [ns for taken, keep in zip(self.pieces, kept) if keep for ns in taken]  # noqa: B905  # as above
-        return len(runs) >= self.job["min_runs"] and sum(runs) / 1e9 >= 0.95 * self.job["min_seconds"]
+        enough: bool = len(runs) >= self.job["min_runs"]
+        return enough and sum(runs) / 1e9 >= 0.95 * self.job["min_seconds"]
 
     def is_over(self) -> bool:
         """Whether there is enough, or no more to be had."""
@@ -603,7 +604,8 @@ class Series:
             return True
         if self.job["mode"] == "burst" and spent < PATIENCE * self.job["min_seconds"]:
             return self.is_enough(self.calm())
-        return runs >= self.job["min_runs"] and spent >= self.job["min_seconds"]
+        enough: bool = runs >= self.job["min_runs"]
+        return enough and spent >= self.job["min_seconds"]
 
     def split(self) -> tuple[list[int], list[int]]:
         """(samples, samples set aside); every look is told how many samples there were before it."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from regnet_edge.artifact import Artifact, ExportRequest
+from regnet_edge.artifact import Artifact, ExportRequest, graph_of
 from regnet_edge.errors import ConversionError, UsageError
 
-from . import INPUT_NAME, graphs, target
+from . import INPUT_NAME, graph_file, graphs, target
 from .anatomy import Op
 from .quantize import filled_batches
 from .tflite import quiet, to_real, to_steps
@@ -180,7 +180,8 @@ class ExecuTorchReader:
 
 
 def _executorch(artifact: Artifact, net: RegNet, images: Floats) -> Reader:
-    module = _lowered_from(artifact.request, net)
+    kept = graph_of(artifact.path)
+    module = graph_file.load(kept) if kept.exists() else _lowered_from(artifact.request, net)
     plain = ExecuTorchReader(module, graphs.of_fx(module.graph), graphs.image_of(module.graph))
     return replace(plain, remark=_proof(artifact, plain, images))
 
@@ -213,8 +214,8 @@ def _proof(artifact: Artifact, graph: ExecuTorchReader, images: Floats) -> str:
     near = float(np.mean(steps < 1.5))
     if near < WITHIN_ONE_QUANTUM:
         raise ConversionError(
-            f"the graph of {artifact.path} made again gives other outputs ({near:.1%} within one quantum); "
-            "convert the model again with this version"
+            f"the graph that {artifact.path} was made from gives other outputs ({near:.1%} within one "
+            "quantum); convert the model again with this version"
         )
     return (
         f"the graph's outputs are the file's: {near:.1%} within one quantum ({scale:.4g}), "

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regnet_edge import codec
-from regnet_edge.artifact import Artifact, ExportRequest, sidecar_of
+from regnet_edge.artifact import Artifact, ExportRequest, graph_of
 from regnet_edge.errors import ArtifactError, RegNetEdgeError
 from regnet_edge.files import move, replacing, size_of
 
@@ -70,10 +70,9 @@ class Cache:
         with contextlib.suppress(OSError):
             os.utime(entry)
         with replacing(out) as scratch:
-            _copy(found.path, scratch)
-            answer = replace(found, path=scratch, request=request)
-            answer.save()
-            move(answer.sidecar, sidecar_of(out))
+            answer = _copied(replace(found, request=request), scratch)
+            for companion in answer.companions:
+                move(companion, out.with_name(companion.name))
         return replace(answer, path=out)
 
     def put(self, artifact: Artifact) -> None:
@@ -83,9 +82,7 @@ class Cache:
                 return
             with replacing(self.folder / key_of(artifact.request)) as scratch:
                 scratch.mkdir()
-                file = scratch / artifact.path.name
-                _copy(artifact.path, file)
-                replace(artifact, path=file).save()
+                _copied(artifact, scratch / artifact.path.name)
             self.prune(self.limit_bytes)
 
     def renew(self, artifact: Artifact) -> None:
@@ -155,7 +152,12 @@ def _own_code() -> str:
     import regnet_edge
 
     core = Path(str(regnet_edge.__file__)).parent
-    sources = [core / "model.py", *core.glob("weights/*.py"), *Path(__file__).parent.rglob("*.py")]
+    sources = [
+        core / "model.py",
+        core / "data.py",
+        *core.glob("weights/*.py"),
+        *Path(__file__).parent.rglob("*.py"),
+    ]
     digest = hashlib.sha256()
     for source in sorted(sources):
         digest.update(source.read_bytes())
@@ -166,7 +168,8 @@ def _read(folder: Path, *, check_hash: bool = True) -> Artifact | None:
     """The artifact of an entry that is whole."""
     try:
         file = _file_in(folder)
-        return None if file is None else Artifact.load(file, check_hash=check_hash)
+        found = None if file is None else Artifact.load(file, check_hash=check_hash)
+        return found if found is not None and all(c.exists() for c in found.companions) else None
     except (OSError, ArtifactError):
         return None
 
@@ -183,11 +186,17 @@ def _file_in(entry: Path) -> Path | None:
     return sidecars[0].with_suffix("") if len(sidecars) == 1 else None
 
 
-def _copy(source: Path, to: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, to)
+def _copied(artifact: Artifact, to: Path) -> Artifact:
+    """The artifact at another place, with all that goes with it."""
+    if artifact.path.is_dir():
+        shutil.copytree(artifact.path, to)
     else:
-        shutil.copyfile(source, to)
+        shutil.copyfile(artifact.path, to)
+    if artifact.request.keep_graph:
+        shutil.copyfile(graph_of(artifact.path), graph_of(to))
+    copy = replace(artifact, path=to)
+    copy.save()
+    return copy
 
 
 def _remove(entry: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regnet_edge.artifact import Artifact, ExportRequest, Precision, Structure
+from regnet_edge.artifact import Artifact, ExportRequest, Precision, Structure, graph_of
 from regnet_edge.errors import ArtifactError
 from regnet_edge.files import sha256_of
 
@@ -16,6 +16,7 @@ from .executorch_file import read_contents, read_header
 from .executorch_lower import lower
 from .executorch_quantize import quantized
 from .executorch_quiet import quiet
+from .graph_file import save
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +40,10 @@ class ExecuTorch:
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; what the sidecar says is inside as constant methods."""
         with quiet():
-            program = lower(_program(request, source), constants(request))
+            exported = _program(request, source)
+            if request.keep_graph:
+                save(exported.module(check_guards=False), graph_of(out))
+            program = lower(exported, constants(request))
             with out.open("wb") as stream:
                 program.write_to_file(stream)
             return read_contents(out).structure()

@@ -78,6 +78,7 @@ _FX: Mapping[str, OpKind] = MappingProxyType(
         "flatten": "form",
     }
 )
+FX_OPERATIONS = frozenset({*_FX, "dequantize_per_channel"})
 
 
 def of_onnx(model: ModelProto) -> tuple[Op, ...]:

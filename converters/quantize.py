@@ -1,6 +1,6 @@
 """One calibration set for every target: which images, proof that they are those, and the ranges they give.
 
-A Calibration names its images by the hash of what the network sees, so each target quantizes from the
+A Calibration names its images by a hash of them and their preprocessing, so each target quantizes from the
 same numbers or not at all. `ranges` is the one meaning of minmax, percentile and mse for tools that
 take ranges from outside (TFLite, ONNX). Nothing here needs torch.
 """
@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from regnet_edge import data, shipped
-from regnet_edge.artifact import Calibration, ModelSpec
+from regnet_edge import codec, data, shipped
+from regnet_edge.artifact import Calibration, ModelSpec, Preprocessing
 from regnet_edge.data import Images
 from regnet_edge.errors import DataError, UsageError
 
@@ -30,6 +30,7 @@ DEFAULT_IMAGES, FEWEST_IMAGES = 1024, 64
 KEPT = 0.9999  # share of the values that a percentile keeps, half of the rest lost on each side
 BINS, STEPS = 2048, 128  # of a histogram; of the search for the least squared error
 LEVELS = 255  # steps between the lowest and the highest int8
+NARROWEST = LEVELS * 2**-12  # XNNPACK cannot rescale to the steps of a tensor that is all but dead
 
 
 # The images
@@ -50,19 +51,19 @@ def calibration(
     where = source if source == SHIPPED else str(Path(source).resolve())
     images = _read(model, where)
     n = min(DEFAULT_IMAGES, len(images)) if count is None else count
-    pixels = _preprocessed(model, images, n, seed)
-    return Calibration(where, _sha256(pixels), n, seed, method)
+    drawn = data.sample(images, n, seed)
+    return Calibration(where, _sha256(drawn, model.preprocessing), n, seed, method)
 
 
 def images(model: ModelSpec, chosen: Calibration) -> Floats:
     """The network's inputs, float32 (n, channels, r, r); raises DataError if they changed since."""
-    pixels = _preprocessed(model, _read(model, chosen.source), chosen.images, chosen.seed)
-    if _sha256(pixels) != chosen.sha256:
+    drawn = data.sample(_read(model, chosen.source), chosen.images, chosen.seed)
+    if _sha256(drawn, model.preprocessing) != chosen.sha256:
         raise DataError(
             f"the calibration images in {chosen.source} are not those of the request (sha256 differs); "
             "they changed meanwhile: start the conversion again"
         )
-    return pixels
+    return data.preprocess(drawn, model.preprocessing)
 
 
 def warning(chosen: Calibration) -> str:
@@ -91,12 +92,13 @@ def _read(model: ModelSpec, source: str) -> Images:
     return data.read_folder(path)
 
 
-def _preprocessed(model: ModelSpec, images: Images, n: int, seed: int) -> Floats:
-    return data.preprocess(data.sample(images, n, seed), model.preprocessing)
-
-
-def _sha256(pixels: Floats) -> str:
-    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+def _sha256(images: Images, how: Preprocessing) -> str:
+    """Of the images as they lie on disk and of what is done to them: together, what the network sees."""
+    digest = hashlib.sha256(codec.canonical(how).encode())
+    for pixels in images.pixels:
+        digest.update(f"{pixels.shape}".encode())
+        digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
 
 
 def filled_batches(images: Floats, size: int) -> Iterator[Floats]:
@@ -118,6 +120,14 @@ class Range:
     def including(self, values: Floats) -> Range:
         """The range widened to hold these values."""
         return Range(min(self.low, float(values.min())), max(self.high, float(values.max())))
+
+    def usable(self) -> Range:
+        """The range, widened about zero if it is narrower than the runtimes can use."""
+        width = self.high - self.low
+        if width >= NARROWEST:
+            return self
+        low = self.low / width * NARROWEST if width else 0.0
+        return Range(low, low + NARROWEST)
 
     def histogram(self, values: Floats) -> NDArray[np.int64]:
         """How many of the values lie in each of BINS equal parts."""
@@ -142,13 +152,13 @@ def ranges(method: Method, observe: Observations) -> dict[str, Range]:
         for name, values in tensors.items():
             extremes[name] = extremes.get(name, Range(0.0, 0.0)).including(values)
     if method == "minmax":
-        return extremes
+        return {name: full.usable() for name, full in extremes.items()}
     counts = {name: np.zeros(BINS, np.int64) for name in extremes}
     for tensors in observe():
         for name, values in tensors.items():
             counts[name] += extremes[name].histogram(values)
     choose = _percentile if method == "percentile" else _least_squares
-    return {name: choose(counts[name], full) for name, full in extremes.items()}
+    return {name: choose(counts[name], full).usable() for name, full in extremes.items()}
 
 
 def _percentile(counts: NDArray[np.int64], full: Range) -> Range:

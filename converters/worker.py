@@ -123,7 +123,8 @@ def make(task: Task, workshop: Workshop) -> Artifact:
         seconds = time.perf_counter() - start
         made = Artifact.describe(scratch, task.request, found, tools(task.request), seconds)
         made.save()
-        move(made.sidecar, out.with_name(out.name + ".json"))
+        for companion in made.companions:
+            move(companion, out.with_name(companion.name))
     return made
 
 

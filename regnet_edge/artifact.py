@@ -26,6 +26,7 @@ Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 NEEDS_CALIBRATION: frozenset[Precision] = frozenset({"int8", "int8x16"})
 SIDECAR_VERSION = 1
+GRAPH_SUFFIX = ".graph.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class Calibration:
     """The images that set the int8 ranges: which, how many, in which order."""
 
     source: str
-    sha256: str  # of the preprocessed array
+    sha256: str  # of the drawn images and their preprocessing
     images: int
     seed: int
     method: Literal["minmax", "percentile", "mse"] = "minmax"
@@ -140,8 +141,9 @@ class ExportRequest:
 
     image_input (Core ML's ImageType) and classifier (softmax, classLabel outputs) are Core ML's; via is
     TFLite's old route. For int8, float_layers are the definition's layers that stay in float, equalize
-    evens out the channels of neighbouring layers first, and io is the type of input and output. Raises
-    UsageError for int8 without calibration and for options that the target or precision has not.
+    evens out the channels of neighbouring layers first, and io is the type of input and output. keep_graph
+    (ExecuTorch's) stores the graph that was delegated beside the file. Raises UsageError for int8 without
+    calibration and for options that the target or precision has not.
     """
 
     model: ModelSpec
@@ -155,12 +157,17 @@ class ExportRequest:
     float_layers: tuple[str, ...] = ()
     equalize: bool = False
     io: Literal["float", "int8"] = "float"
+    keep_graph: bool = False
 
     def __post_init__(self) -> None:
         if self.precision != "int8" and (self.float_layers or self.equalize or self.io != "float"):
             raise UsageError("--mixed, --equalize and --io int8 are about int8; add --precision int8")
         if self.io == "int8" and self.target != "tflite":
             raise UsageError("--io int8 is for target tflite; other targets take and give floats")
+        if self.keep_graph and self.target != "executorch":
+            raise UsageError(
+                "--keep-graph is for target executorch; blame looks into the other files directly"
+            )
         if self.via and (self.target, self.precision) != ("tflite", "fp32"):
             raise UsageError(f"--via {self.via} makes TFLite files in fp32 only; add --target tflite")
         if self.batch < 1:
@@ -191,6 +198,7 @@ class ExportRequest:
         parts += ["equalized"] if self.equalize else []
         parts += ["mixed"] if self.float_layers else []
         parts += ["io"] if self.io != "float" else []
+        parts += ["graph"] if self.keep_graph else []
         return "-".join(parts)
 
 
@@ -256,6 +264,11 @@ class Artifact:
         """Path of `<file>.json`."""
         return sidecar_of(self.path)
 
+    @property
+    def companions(self) -> tuple[Path, ...]:
+        """What goes where the file goes: its sidecar, and its graph if it was kept."""
+        return (self.sidecar, graph_of(self.path)) if self.request.keep_graph else (self.sidecar,)
+
     def save(self) -> None:
         """Write the sidecar beside the file."""
         data = {
@@ -304,9 +317,19 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
+def graph_of(path: Path) -> Path:
+    """`<file>.graph.safetensors` beside the file."""
+    return path.with_name(path.name + GRAPH_SUFFIX)
+
+
 def without_sidecars(paths: Iterable[Path]) -> list[Path]:
-    """The paths but for sidecars whose file is there, so that a shell's `out/*` means the artifacts."""
-    return [p for p in paths if not (p.suffix == ".json" and p.with_suffix("").exists())]
+    """The paths but for companions whose file is there, so that a shell's `out/*` means the artifacts."""
+
+    def is_companion(path: Path) -> bool:
+        owners = (path.name.removesuffix(end) for end in (".json", GRAPH_SUFFIX) if path.name.endswith(end))
+        return any(path.with_name(owner).exists() for owner in owners)
+
+    return [p for p in paths if not is_companion(p)]
 
 
 def read_sidecar(path: Path) -> dict[str, object]:

@@ -17,6 +17,7 @@ from regnet_edge.artifact import (
     Preprocessing,
     Structure,
     WeightsRef,
+    graph_of,
     without_sidecars,
 )
 from regnet_edge.errors import ArtifactError, UsageError
@@ -140,4 +141,5 @@ def test_a_shell_pattern_means_the_artifacts_and_not_their_sidecars(tiny: ModelS
     artifact = made(tiny, tmp_path)
     lone = tmp_path / "lone.json"
     lone.write_text("{}")
+    graph_of(artifact.path).write_bytes(b"")
     assert without_sidecars(sorted(tmp_path.iterdir())) == [lone, artifact.path]

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors import safe_open
+from safetensors.torch import save_file
 
-from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, Preprocessing, WeightsRef
+from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, Preprocessing, WeightsRef, graph_of
 from regnet_edge.cli.blame import command
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.converters import Source, quantize, target
+from regnet_edge.converters import Source, graph_file, quantize, target
 from regnet_edge.converters.anatomy import IMAGE, Op, flowing, locate, points, spans
 from regnet_edge.converters.blame import blame
 from regnet_edge.converters.blame_picture import picture
 from regnet_edge.converters.blame_readers import reader
-from regnet_edge.errors import ConversionError, UsageError
+from regnet_edge.errors import ArtifactError, ConversionError, UsageError
 from regnet_edge.model import build_latency_subject, fold_batch_norm
 
 CONFIG = AnyNetConfig((Stage(1, 16, 8), Stage(2, 24, 8)), stem_width=8, se_ratio=0.25, num_classes=5)
@@ -123,6 +126,70 @@ def test_an_executorch_graph_that_is_not_the_files_is_refused(files, tmp_path):
     other = replace(artifact.request.model, weights=WeightsRef("untrained", seed=5))
     with pytest.raises(ConversionError, match="within one quantum"):
         blame(replace(artifact, request=replace(artifact.request, model=other)), IMAGES)
+
+
+@pytest.fixture
+def kept(tmp_path) -> Artifact:
+    """An ExecuTorch file with its graph beside it."""
+    request = ExportRequest(MODEL, "executorch", "int8", calibration=CALIBRATION, keep_graph=True)
+    path = tmp_path / "kept.pte"
+    structure = target("executorch").convert(request, source_of(CONFIG), path)
+    return Artifact.describe(path, request, structure, {}, 0.0)
+
+
+def test_a_kept_graph_needs_no_calibration_images(kept, files, monkeypatch):
+    def gone(*_):
+        raise AssertionError("the graph was made again")
+
+    expected = blame(files["executorch"], IMAGES)
+    monkeypatch.setattr(quantize, "images", gone)
+    found = blame(kept, IMAGES)
+    assert "within one quantum" in found.remark
+    assert found.layers == expected.layers
+
+
+def test_a_kept_graph_computes_what_it_computed(kept):
+    module = graph_file.load(graph_of(kept.path))
+    ours, theirs = module(torch.from_numpy(IMAGES[:1]))[0], target("executorch").run(kept, IMAGES[:1])
+    step = 2 * float(abs(theirs).max()) / 255
+    assert float((ours - torch.from_numpy(theirs)).abs().max()) <= step
+
+
+def rewritten(path: Path, change) -> None:
+    """The graph file with its nodes changed."""
+    with safe_open(path, framework="pt") as stream:
+        header, tensors = stream.metadata(), {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118  # no mapping
+    nodes = json.loads(header["graph"])
+    change(nodes)
+    save_file(tensors, path, metadata={**header, "graph": json.dumps(nodes)})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda n: n[-2].update(target="os.system.default"), "an operation os.system.default"),
+        (lambda n: n[-2].update(target="aten.load.default"), "an operation aten.load.default"),
+        (lambda n: n[-2].update(op="call_module"), "a node of the kind 'call_module'"),
+        (lambda n: n[-2]["args"].append({"dtype": "load"}), "numbers of the type 'load'"),
+        (lambda n: n.pop(3), "cannot read the graph"),
+    ],
+)
+def test_a_hostile_graph_is_refused(kept, change, reason):
+    rewritten(graph_of(kept.path), change)
+    with pytest.raises(ArtifactError, match=reason):
+        blame(kept, IMAGES)
+
+
+def test_a_cut_or_foreign_graph_is_refused(kept):
+    path = graph_of(kept.path)
+    whole = path.read_bytes()
+    for content in (whole[:-100], b"", b"no graph"):
+        path.write_bytes(content)
+        with pytest.raises(ArtifactError, match="convert again with --keep-graph"):
+            graph_file.load(path)
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(ArtifactError, match="not in the format"):
+        graph_file.load(path)
 
 
 def test_a_target_that_cannot_be_looked_into_is_refused_by_name(files):

@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from regnet_edge.artifact import Artifact, Calibration, ExportRequest, ModelSpec, Structure, WeightsRef
+from regnet_edge.artifact import (
+    Artifact,
+    Calibration,
+    ExportRequest,
+    ModelSpec,
+    Structure,
+    WeightsRef,
+    graph_of,
+)
 from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.converters import cache as caching
 from regnet_edge.converters import run
@@ -69,6 +77,19 @@ def test_what_was_put_comes_back_whole_with_the_place_it_was_asked_for(cache, tm
     assert Artifact.load(tmp_path / "second" / name) == found
     assert found.request.model.weights.path == "/elsewhere/net.pth"
     assert replace(found, path=made.path, request=made.request) == made
+
+
+def test_a_kept_graph_goes_with_its_file(cache, tmp_path):
+    request = replace(REQUEST, target="executorch", keep_graph=True)
+    artifact = make(tmp_path / "a.pte", request)
+    graph_of(artifact.path).write_bytes(b"a graph")
+    cache.put(artifact)
+    found = cache.get(request, tmp_path / "out" / "b.pte")
+    assert found is not None
+    assert graph_of(found.path).read_bytes() == b"a graph"
+    [entry] = cache.entries()
+    graph_of(entry.artifact.path).unlink()
+    assert cache.get(request, tmp_path / "again.pte") is None
 
 
 def test_an_edit_of_a_copy_does_not_reach_the_entry(cache, tmp_path):

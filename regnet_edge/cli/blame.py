@@ -30,8 +30,8 @@ def command(
     """Say which stage, block and kind of layer of ARTIFACT loses what, in the definition's names.
 
     SQNR is the signal to noise that has gathered at a layer, own the noise that the layer adds itself.
-    A delegated ExecuTorch file cannot be looked into: its graph is made again from the same weights and
-    calibration images, and first shown to give the file's outputs.
+    A delegated ExecuTorch file cannot be looked into: the graph that convert --keep-graph stored, or
+    else one made again from the same weights and calibration images, is first shown to give its outputs.
 
     \b
     regnet-edge blame out/model-int8.tflite

@@ -35,6 +35,7 @@ COLUMNS = ("target", "precision", "seconds", "MB", "SQNR dB", "top-1 agree", "fi
 @click.option("--coreml-image", is_flag=True, help="Core ML: an image input (ImageType).")
 @click.option("--coreml-classifier", is_flag=True, help="Core ML: classLabel and classLabel_probs.")
 @click.option("--via", type=click.Choice(["onnx-tf"]), help="TFLite: an older route; see regnet-edge env.")
+@click.option("--keep-graph", is_flag=True, help="ExecuTorch: store the delegated graph, for blame.")
 @int8_options
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
 @click.option("-f", "--force", is_flag=True, help="Replace files made from another request.")
@@ -144,6 +145,8 @@ def _requests(spec: ModelSpec, options: dict[str, Any]) -> list[ExportRequest]:
         raise UsageError("--coreml-image and --coreml-classifier are for target coreml only")
     if extras["via"]:
         raise UsageError(f"--via {extras['via']} is for target tflite only; add --target tflite")
+    if extras["keep_graph"]:
+        raise UsageError("--keep-graph is for target executorch only; add --target executorch")
     if options["io"] != "float":
         raise UsageError("--io int8 is for target tflite only; add --target tflite")
     extras |= int8_fields(spec, precision, options)
@@ -162,6 +165,7 @@ def _own_options(options: dict[str, Any]) -> dict[str, Any]:
         "image_input": options["coreml_image"],
         "classifier": options["coreml_classifier"],
         "via": options["via"] or "",
+        "keep_graph": options["keep_graph"],
     }
 
 
