@@ -33,7 +33,11 @@ test: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python bench/complexity.py
 	$(BIN)/python bench/convert_speed.py
+	$(BIN)/python bench/convert_speed.py --int8
 	$(BIN)/python bench/file_latency.py
+	$(BIN)/python bench/file_latency.py --int8
+	$(BIN)/regnet-edge convert --target tflite --no-verify --out build/bench
+	$(BIN)/python -m regnet_edge.benchmarks.selftest build/bench/*.tflite
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

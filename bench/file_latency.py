@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from convert_speed import calibration, native, ours, verdict
@@ -41,13 +42,16 @@ Forward = Callable[[], object]
 
 
 def tflite(path: Path) -> Forward:
-    """One thread; the input is NHWC in ours and NCHW in the native file."""
+    """One thread; the input is NHWC in ours and NCHW, perhaps int8, in the native file."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(path), num_threads=1)
     interpreter.allocate_tensors()
     [entry] = interpreter.get_input_details()
-    interpreter.set_tensor(entry["index"], _image(entry["shape"]))
+    image = _image(entry["shape"])
+    if entry["dtype"] != np.float32:  # the native int8 file takes integers
+        image = (16 * image).clip(-128, 127).astype(entry["dtype"])
+    interpreter.set_tensor(entry["index"], image)
     return interpreter.invoke
 
 
@@ -76,7 +80,7 @@ def executorch(path: Path) -> Forward:
 OPENERS: dict[str, Callable[[Path], Forward]] = {"executorch": executorch, "onnx": onnx, "tflite": tflite}
 
 
-def _image(shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _image(shape: tuple[int, ...]) -> NDArray[Any]:
     return np.random.default_rng(0).standard_normal(tuple(shape)).astype(np.float32)
 
 

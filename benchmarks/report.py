@@ -8,13 +8,14 @@ from __future__ import annotations
 import importlib.resources
 import math
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
 import numpy as np
 
 from regnet_edge.config import AnyNetConfig
+from regnet_edge.structure import sentences
 
 from .law import MIN_POINTS, Condition, Law, Study, points_by_condition, study
 from .measurement import Look, Measurement, Timing
@@ -189,11 +190,21 @@ def facts(m: Measurement) -> tuple[tuple[str, str], ...]:
         ("drift", f"{t.drift_per_minute:+.1%} a minute"),
         ("memory before, loaded, peak", _memory(m)),
         ("runtime", f"{m.runtime.name} {m.runtime.version} ({m.runtime.accelerator})"),
+        ("inside", "; ".join(_inside(m))),
         ("threads, pin", f"{m.plan.threads}, {m.plan.affinity or 'none'}"),
         ("environment", _environment(m.environment.looks)),
         ("sha256", m.artifact.sha256[:16]),
         ("when", m.provenance.utc),
     )
+
+
+def _inside(m: Measurement) -> tuple[str, ...]:
+    """What the file has inside, with what the runtime itself says of delegation."""
+    if m.artifact.target == "torch":
+        return ("the definition itself",)
+    seen = (m.runtime.delegated_ops, m.runtime.partitions)
+    found = replace(m.artifact.structure, delegated_ops=seen[0], partitions=seen[1])
+    return sentences(m.artifact.target, found)
 
 
 def _memory(m: Measurement) -> str:

@@ -79,8 +79,15 @@ def _print_table(verified: Sequence[Artifact]) -> None:
 
     print_table(COLUMNS, [_row(a) for a in verified], text_columns=2)
     for artifact in verified:
+        click.echo(f"inside {artifact.path.name}: {'; '.join(_inside(artifact))}")
         for sentence in artifact.parity.failures if artifact.parity else ():
             click.echo(f"{artifact.path.name}: {sentence}", err=True)
+
+
+def _inside(artifact: Artifact) -> tuple[str, ...]:
+    from regnet_edge.structure import sentences
+
+    return sentences(artifact.request.target, artifact.structure, artifact.request.via)
 
 
 def _row(artifact: Artifact) -> tuple[str, ...]:
@@ -128,7 +135,9 @@ def _print_json(verified: Sequence[Artifact], matrix: Matrix | None) -> None:
 
     from regnet_edge import codec
 
-    files = [{"file": str(a.path), "parity": codec.to_json(a.parity)} for a in verified]
+    files = [
+        {"file": str(a.path), "parity": codec.to_json(a.parity), "inside": list(_inside(a))} for a in verified
+    ]
     pairs = codec.to_json(matrix.pairs) if matrix else []
     found = {"files": files, "pairs": pairs, "suspect": matrix.suspect if matrix else ""}
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
