@@ -9,10 +9,11 @@ Times are integers in ns of a monotonic clock, memory in bytes, shares and drift
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, chain, groupby
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,12 @@ from regnet_edge.artifact import Precision, Structure
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import MeasurementError
 
+from .runner import SLOW
+
+T = TypeVar("T")
+
 VERSION = 1
+SOME = 0.25  # of the fixed loops slow: the series was disturbed
 NS_PER_MS = 1e6
 NS_PER_MIN = 60e9
 
@@ -89,7 +95,10 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPlan:
-    """How it was asked for; round counts the visits of the ABBA order, attempt those of --retry."""
+    """How it was asked for; round counts the visits of the ABBA order, attempt those of --retry.
+
+    Runs and seconds are those of all `processes` together.
+    """
 
     mode: Mode
     threads: int
@@ -101,6 +110,7 @@ class MeasuredPlan:
     warmup_rule: str
     round: int = 0
     attempt: int = 0
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +131,9 @@ class Timing:
     """Raw times in ns: loads and first runs (one a process), warm-up runs, then the samples.
 
     In mode cold every sample is a first run in a process of its own. set_aside_ns are runs of a burst
-    during which something slowed a fixed loop on the same CPU. Raises MeasurementError without samples or
+    during which something slowed a fixed loop on the same CPU. loops_ns are that loop's times in order, and
+    slices[i] is the number of runs between loops i and i + 1, so that every run has its place. runs_each is
+    the number of samples of each process, () of a single one. Raises MeasurementError without samples or
     with one that is not positive.
     """
 
@@ -130,12 +142,17 @@ class Timing:
     warmup_ns: tuple[int, ...]
     samples_ns: tuple[int, ...]
     set_aside_ns: tuple[int, ...] = ()
+    loops_ns: tuple[int, ...] = ()
+    slices: tuple[int, ...] = ()
+    runs_each: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.samples_ns:
             raise MeasurementError("the measurement has no samples; run it again with a longer --min-seconds")
         if min(self.samples_ns) <= 0:
             raise MeasurementError("a sample is not positive: this clock is broken, measure elsewhere")
+        if self.runs_each and sum(self.runs_each) != len(self.samples_ns):
+            raise MeasurementError("the samples are not those of its processes; measure again")
 
     @property
     def samples_ms(self) -> NDArray[np.float64]:
@@ -150,6 +167,21 @@ class Timing:
     def runs(self) -> int:
         """Number of samples."""
         return len(self.samples_ns)
+
+    @property
+    def each_ms(self) -> list[NDArray[np.float64]]:
+        """The samples of each process that has some, in ms."""
+        ends = np.cumsum(self.runs_each or (self.runs,))
+        return [part for part in np.split(self.samples_ms, ends[:-1]) if len(part)]
+
+    @property
+    def kept_share(self) -> float:
+        """How much of the measured time counts: 1 where nothing was set aside."""
+        return sum(self.samples_ns) / (sum(self.samples_ns) + sum(self.set_aside_ns))
+
+    def disturbed_share(self, usual_ns: int) -> float:
+        """The share of the fixed loops that were slow, 0 without any."""
+        return float(np.mean(np.array(self.loops_ns) > SLOW * usual_ns)) if self.loops_ns else 0.0
 
     @property
     def min_ms(self) -> float:
@@ -212,16 +244,29 @@ class Timing:
     ) -> tuple[float, float]:
         """(low, high) of the median by the moving-block bootstrap (Kuensch 1989).
 
-        Blocks of n^(1/3) neighbours are drawn, because neighbouring samples resemble each other.
+        Blocks of n^(1/3) neighbours are drawn, because neighbouring samples resemble each other. Where the
+        samples come from several processes, processes are drawn first (Davison and Hinkley 1997, sec. 3.8),
+        because where a process happens to lie in memory changes all of its runs.
         """
-        n = self.runs
-        block = max(1, round(n ** (1 / 3)))
-        starts = rng.integers(0, n - block + 1, size=(resamples, -(-n // block)))
-        picks = (starts[:, :, None] + np.arange(block)).reshape(resamples, -1)[:, :n]
-        medians = np.median(self.samples_ms[picks], axis=1)
+        medians = np.median(_drawn(self.each_ms, rng, resamples), axis=1)
         tail = (1 - confidence) / 2
         low, high = np.quantile(medians, (tail, 1 - tail))
         return float(low), float(high)
+
+
+def _drawn(
+    processes: Sequence[NDArray[np.float64]], rng: np.random.Generator, resamples: int
+) -> NDArray[np.float64]:
+    """Rows of as many samples as there are: processes drawn by their share of them, then blocks of each."""
+    counts = np.array([len(p) for p in processes])
+    first, size = np.cumsum(counts) - counts, -(-int(counts.sum()) // len(counts))
+    chosen = rng.choice(len(counts), size=(resamples, len(counts)), p=counts / counts.sum())
+    block = max(1, round(int(counts.min()) ** (1 / 3)))
+    most = (counts - block + 1)[chosen]
+    starts = first[chosen][..., None] + (rng.random((*chosen.shape, -(-size // block))) * most[..., None])
+    picks = (starts.astype(np.int64)[..., None] + np.arange(block)).reshape(*chosen.shape, -1)[..., :size]
+    drawn: NDArray[np.float64] = np.concatenate(processes)[picks.reshape(resamples, -1)]
+    return drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +315,8 @@ class Look:
     at_ns is monotonic, samples how many were kept before, reference_ns the time of a fixed loop of
     integer work (a slower loop is a lower clock), own_wait_ns how long own threads stood ready to run
     without a CPU. cooling holds the state of each device that cools by slowing the CPU (0: not at all);
-    thermal_status is Android's 0 (none) to 6 (shutdown).
+    thermal_status is Android's 0 (none) to 6 (shutdown). process counts the fresh processes of a
+    measurement; counters of own time begin anew with each.
     """
 
     phase: Phase
@@ -288,6 +334,7 @@ class Look:
     throttle_events: int | None = None
     thermal_status: int | None = None
     power: Power = field(default_factory=Power)
+    process: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +352,10 @@ class Environment:
     def during(self) -> tuple[Look, ...]:
         """The looks of the timed part, from just before the first sample to just after the last."""
         return tuple(k for k in self.looks if k.phase == "during")
+
+    def stretches(self) -> tuple[tuple[Look, ...], ...]:
+        """The looks of the timed part of each process."""
+        return tuple(tuple(group) for _, group in groupby(self.during(), key=lambda k: k.process))
 
     def around_samples(self) -> tuple[Look, ...]:
         """Those of the timed part that are next to a piece that was kept."""
@@ -329,6 +380,58 @@ class Observation:
     memory: Memory
     environment: Environment
     output: tuple[float, ...] | None = None
+
+
+def merged(seen: Sequence[Observation]) -> Observation:
+    """What several fresh processes saw, as one Observation.
+
+    A process that hardly had a calm moment counts whole; where most of the others had some, its samples are
+    set aside like theirs that were disturbed.
+    """
+    if len(seen) == 1:
+        return seen[0]
+    usual = min((s.environment.reference_ns for s in seen if s.environment.reference_ns), default=None)
+    calm = [_had_calm(s) for s in seen]
+    counted = [c or 2 * sum(calm) <= len(seen) for c in calm]
+    kept = [s.timing.samples_ns if c else () for s, c in zip(seen, counted, strict=True)]
+    aside = [s.timing.set_aside_ns if c else s.timing.samples_ns for s, c in zip(seen, counted, strict=True)]
+    before = [0, *accumulate(map(len, kept))]
+    return replace(
+        seen[0],
+        timing=Timing(
+            loads_ns=_joined(s.timing.loads_ns for s in seen),
+            first_runs_ns=_joined(s.timing.first_runs_ns for s in seen),
+            warmup_ns=max((s.timing.warmup_ns for s in seen), key=sum),
+            samples_ns=_joined(kept),
+            set_aside_ns=_joined(aside),
+            loops_ns=_joined(s.timing.loops_ns for s in seen),
+            slices=_joined(s.timing.slices if i == 0 else (0, *s.timing.slices) for i, s in enumerate(seen)),
+            runs_each=tuple(map(len, kept)),
+        ),
+        memory=max((s.memory for s in seen), key=lambda m: m.peak_bytes),
+        environment=replace(
+            seen[0].environment,
+            pinned=tuple(sorted({c for s in seen for c in s.environment.pinned})),
+            looks=_joined(
+                _in_process(s.environment.looks, i, before[i], counted[i]) for i, s in enumerate(seen)
+            ),
+            reference_ns=usual,
+        ),
+    )
+
+
+def _had_calm(seen: Observation) -> bool:
+    """Whether something was set aside, or nothing had to be."""
+    timing, usual = seen.timing, seen.environment.reference_ns
+    return bool(timing.set_aside_ns) or usual is None or timing.disturbed_share(usual) < SOME
+
+
+def _in_process(looks: Iterable[Look], process: int, before: int, counted: bool) -> tuple[Look, ...]:
+    return tuple(replace(k, process=process, samples=before + counted * k.samples) for k in looks)
+
+
+def _joined(parts: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
+    return tuple(chain.from_iterable(parts))
 
 
 @dataclass(frozen=True, slots=True)

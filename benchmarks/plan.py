@@ -25,6 +25,7 @@ MIN_SECONDS: dict[Mode, float] = {
     "sustained": 60.0,
     "cold": 0.0,
 }  # MLPerf Mobile's 60 s and 1024
+PROCESSES: dict[Mode, int] = {"burst": 4, "sustained": 1, "cold": 1}
 MAX_RUNS = 200_000
 
 
@@ -32,8 +33,9 @@ MAX_RUNS = 200_000
 class Plan:
     """What is asked of every artifact; raises UsageError where it cannot be meant.
 
-    rounds: how often each is visited in ABBA order. retries: how often an invalid measurement is taken
-    again, after waiting for quiet for at most quiet_s each time.
+    rounds: how often each is visited in ABBA order. processes: how many fresh processes share the runs and
+    seconds of a visit, because a process's place in memory alone changes a latency by 1 or 2 %. retries:
+    how often an invalid measurement is taken again, after waiting for quiet for at most quiet_s each time.
     """
 
     mode: Mode = "burst"
@@ -47,6 +49,7 @@ class Plan:
     retries: int = 0
     quiet_s: float = 60.0
     accelerator: str = "cpu"
+    processes: int = 1
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
@@ -63,7 +66,20 @@ class Plan:
             )
         if self.rounds < 1 or self.retries < 0:
             raise UsageError("--rounds is at least 1 and --retry at least 0")
+        if self.processes < 1:
+            raise UsageError("--processes is at least 1")
+        if self.processes > 1 and self.mode != "burst":
+            raise UsageError(f"--processes is for mode burst; a {self.mode} series is not divided")
         parse_affinity(self.affinity)
+
+    @property
+    def share(self) -> Plan:
+        """What one of the processes is asked for."""
+        n = self.processes
+        return replace(
+            self, processes=1, min_runs=-(-self.min_runs // n),
+            min_seconds=self.min_seconds / n, max_seconds=self.max_seconds / n,
+        )  # fmt: skip
 
     @classmethod
     def of_mode(
@@ -80,7 +96,7 @@ class Plan:
         runs = MIN_RUNS[mode] if min_runs is None else min_runs
         least = MIN_SECONDS[mode] if min_seconds is None else min_seconds
         most = max(60.0, 3 * least) if max_seconds is None else max_seconds
-        return cls(mode=mode, min_runs=runs, min_seconds=least, max_seconds=most)
+        return cls(mode=mode, min_runs=runs, min_seconds=least, max_seconds=most, processes=PROCESSES[mode])
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +200,7 @@ def measured_plan(plan: Plan, threads: int, round_: int, attempt: int) -> Measur
     return MeasuredPlan(
         plan.mode, threads, plan.affinity, plan.min_runs, plan.min_seconds, plan.max_seconds,
         plan.cooldown_s, WARMUP_RULE if plan.mode != "cold" else "none", round_, attempt,
+        plan.processes,
     )  # fmt: skip
 
 

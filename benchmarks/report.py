@@ -20,6 +20,7 @@ from regnet_edge.structure import sentences
 from .law import MIN_POINTS, Condition, Law, Study, points_by_condition, study
 from .measurement import Look, Measurement, Timing
 from .pictures import pictures
+from .table import pooled
 from .terms import Array, term
 
 SERIES_SIZE = (640, 120)  # of the sample series, in SVG units
@@ -41,7 +42,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One artifact under one condition: the median over its valid rounds, or over all if none is."""
+    """One artifact under one condition: figures over the samples of its valid rounds, or of all if none is."""
 
     name: str
     file: str
@@ -150,8 +151,8 @@ def _order(m: Measurement) -> tuple[str, str, str]:
 
 def _row(rounds: Sequence[Measurement], rng: np.random.Generator) -> Row:
     believed = [m for m in rounds if m.valid] or list(rounds)
-    bounds = np.array([m.timing.median_interval_ms(rng) for m in believed])
-    first = rounds[0]
+    first, timing = rounds[0], pooled(believed)
+    low_ms, high_ms = timing.median_interval_ms(rng)
     return Row(
         name=first.model.name,
         file=first.artifact.file,
@@ -159,10 +160,10 @@ def _row(rounds: Sequence[Measurement], rng: np.random.Generator) -> Row:
         m_activations=first.model.activations / 1e6,
         m_params=first.model.params / 1e6,
         mb=first.artifact.bytes / 1e6,
-        median_ms=float(np.median([m.median_ms for m in believed])),
-        low_ms=float(bounds[:, 0].min()),
-        high_ms=float(bounds[:, 1].max()),
-        p90_ms=float(np.median([m.timing.percentile_ms(90) for m in believed])),
+        median_ms=timing.median_ms,
+        low_ms=low_ms,
+        high_ms=high_ms,
+        p90_ms=timing.percentile_ms(90),
         peak_mb=max(m.memory.peak_bytes for m in believed) / 1e6,
         verdict=_worst(believed),
         rounds=tuple(_round(m) for m in rounds),

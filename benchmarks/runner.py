@@ -30,8 +30,11 @@ Json = dict[str, Any]
 
 PIECE_NS = 250_000_000  # the machine is looked at after each piece of the series
 PIECE_RUNS = 10
+SLICE_NS = 2_000_000  # the fixed loop is timed after each slice of a piece
 SLOW = 1.06  # times the fixed loop's usual time
-PATIENCE = 4  # times the least time, that a burst waits for calm pieces
+CALM_NS, CALM_LOOPS, CALM_SHARE = 25_000_000, 2, 0.25  # around a calm slice so few loops are slow
+PATIENCE = 8  # times the least time, that a burst waits for calm slices
+FEWEST_CALM = 5
 WINDOW_RUNS = 8  # warm-up compares medians of windows of at least so many runs and so long
 WINDOW_NS = 100_000_000
 STEADY = 0.02
@@ -42,7 +45,7 @@ WARMUP_RULE = (
 )
 LISTED_PROCESSES = 5
 GROUP = "regnet_edge.engines"
-LOOP, BUFFER = 60, bytes(range(256)) * 64
+LOOP, LOOP_WARM_UP, BUFFER = 40, 6, bytes(range(256)) * 16
 
 
 class RunnerError(Exception):
@@ -204,19 +207,23 @@ def own_cpu_ns() -> int:
     return time.process_time_ns() + round((spent.children_user + spent.children_system) * 1e9)
 
 
-def reference_ns(clock: Callable[[], int], repeats: int = 30) -> int:
-    """The median time of a fixed loop: checksums of a buffer that the first cache holds.
+def loop_ns(clock: Callable[[], int]) -> int:
+    """The time of a fixed loop, about 0.1 ms: checksums of a buffer that the first cache holds.
 
     It follows the clock, and what else uses the same core, not memory. Made of C, because a loop of
     Python's own varies by a tenth from process to process with where its code happens to lie.
     """
-    spent = []
-    for _ in range(repeats):
-        began = clock()
-        for _ in range(LOOP):
-            zlib.crc32(BUFFER)
-        spent.append(clock() - began)
-    return max(1, sorted(spent)[repeats // 2])
+    for _ in range(LOOP_WARM_UP):
+        zlib.crc32(BUFFER)
+    began = clock()
+    for _ in range(LOOP):
+        zlib.crc32(BUFFER)
+    return max(1, clock() - began)
+
+
+def reference_ns(clock: Callable[[], int], repeats: int = 30) -> int:
+    """The median time of the fixed loop."""
+    return sorted(loop_ns(clock) for _ in range(repeats))[repeats // 2]
 
 
 def keep_busiest(looks: Sequence[Json]) -> None:
@@ -547,34 +554,56 @@ def warm_up(run: Callable[[], Any], clock: Callable[[], int]) -> list[int]:
     return series
 
 
-def piece(run: Callable[[], Any], clock: Callable[[], int], most: int) -> list[int]:
-    """Samples of about a quarter of a second, ten at least, `most` at most."""
-    samples: list[int] = []
-    began = clock()
-    while len(samples) < most:
-        samples.append(timed(run, clock))
-        if len(samples) >= PIECE_RUNS and clock() - began >= PIECE_NS:
-            break
-    return samples
-
-
 class Series:
-    """Pieces of samples with a look around before, between and after them.
+    """Pieces of samples with a look around before, between and after them; the pieces are made of slices.
 
-    A fixed loop is timed at each look. Where it is SLOW the CPU was slowed by something that the system may
-    not tell (a lower clock, another machine's work on the same core), so the pieces on both sides of that
-    look are not calm.
+    The fixed loop is timed on both sides of every slice. Where it is SLOW something slowed the CPU that the
+    system may not tell (a lower clock, another machine's work on the same core), often for a few ms only. A
+    slice is calm if it was not slow on either side, and seldom within CALM_NS (CALM_LOOPS loops at least).
     """
 
     def __init__(self, job: Json, machine: Machine, before: Sequence[Json]) -> None:
         self.job, self.machine, self.before = job, machine, before
-        self.pieces: list[list[int]] = []
+        self.loops_ns: list[int] = []
+        self.loops_at: list[int] = []
+        self.slices: list[
+            list[int]
+        ] = []  # slice i lies between loops i and i + 1; one without runs is a look
         self.looks: list[Json] = []
+        self.looked: list[int] = []  # slices before each look
+        self.runs = 0
         self.began = machine.clock()
 
     def look(self, full: bool) -> None:
         """Another look."""
         self.looks.append(self.machine.look("during", 0, reference_ns(self.machine.clock), full))
+        self.looked.append(len(self.slices))
+
+    def loop(self) -> None:
+        """Time the fixed loop."""
+        self.loops_ns.append(loop_ns(self.machine.clock))
+        self.loops_at.append(self.machine.clock())
+
+    def slice(self, run: Callable[[], Any]) -> None:
+        """Runs for SLICE_NS, one at least, and the fixed loop after them."""
+        samples: list[int] = []
+        clock, began = self.machine.clock, self.machine.clock()
+        while not samples or (clock() - began < SLICE_NS and self.runs + len(samples) < self.job["max_runs"]):
+            samples.append(timed(run, clock))
+        self.slices.append(samples)
+        self.runs += len(samples)
+        self.loop()
+
+    def piece(self, run: Callable[[], Any]) -> None:
+        """Slices for about a quarter of a second, ten runs at least."""
+        if self.loops_ns:
+            self.slices.append([])
+        self.loop()
+        clock, began, before = self.machine.clock, self.machine.clock(), self.runs
+        while self.runs < self.job["max_runs"]:
+            self.slice(run)
+            if self.runs - before >= PIECE_RUNS and clock() - began >= PIECE_NS:
+                break
 
     def seconds(self) -> float:
         """Since the beginning."""
@@ -582,41 +611,55 @@ class Series:
 
     def usual_ns(self) -> int:
         """The fixed loop's time when nothing slows it: of this series or, if lower, what the job says."""
-        own = round(float(np.percentile([k["reference_ns"] for k in [*self.before, *self.looks]], 25)))
+        own = round(float(np.percentile([*self.loops_ns, *(k["reference_ns"] for k in self.before)], 10)))
         return min(own, self.job.get("reference_ns") or own)
 
-    def calm(self) -> list[bool]:
-        """Of each piece, whether the fixed loop had its usual speed on both sides."""
-        most = SLOW * self.usual_ns()
-        slow = [k["reference_ns"] > most for k in self.looks]
-        return [not (a or b) for a, b in zip(slow, slow[1:])]  # noqa: B905, RUF007  # newer than 3.9
+    def calm(self) -> Any:
+        """Of each slice, whether nothing slowed the CPU, bool of shape (slices,)."""
+        slow = np.array(self.loops_ns) > SLOW * self.usual_ns()
+        at, n = np.array(self.loops_at), len(slow)
+        i = np.arange(n - 1)
+        first = np.minimum(np.searchsorted(at, at[:-1] - CALM_NS), np.maximum(i + 1 - CALM_LOOPS, 0))
+        last = np.maximum(np.searchsorted(at, at[1:] + CALM_NS), np.minimum(i + 1 + CALM_LOOPS, n))
+        count = np.concatenate([[0], np.cumsum(slow)])
+        seldom = count[last] - count[first] <= CALM_SHARE * (last - first)
+        return seldom & ~slow[:-1] & ~slow[1:]
 
     def is_enough(self, kept: Sequence[bool]) -> bool:
-        """Whether those pieces have the runs and the seconds that were asked for."""
-        runs = [ns for taken, keep in zip(self.pieces, kept) if keep for ns in taken]  # noqa: B905  # as above
+        """Whether those slices have the runs and the seconds that were asked for."""
+        runs = [ns for taken, keep in zip(self.slices, kept) if keep for ns in taken]  # noqa: B905  # newer than 3.9
         enough: bool = len(runs) >= self.job["min_runs"]
         return enough and sum(runs) / 1e9 >= 0.95 * self.job["min_seconds"]
 
     def is_over(self) -> bool:
         """Whether there is enough, or no more to be had."""
-        spent, runs = self.seconds(), sum(len(p) for p in self.pieces)
-        if spent >= self.job["max_seconds"] or runs >= self.job["max_runs"]:
+        spent = self.seconds()
+        if spent >= self.job["max_seconds"] or self.runs >= self.job["max_runs"]:
             return True
         if self.job["mode"] == "burst" and spent < PATIENCE * self.job["min_seconds"]:
             return self.is_enough(self.calm())
-        enough: bool = runs >= self.job["min_runs"]
+        enough: bool = self.runs >= self.job["min_runs"]
         return enough and spent >= self.job["min_seconds"]
+
+    def kept(self) -> Any:
+        """Of each slice whether it counts: in a burst the calm ones, but all where hardly any is calm."""
+        every = np.ones(len(self.slices), dtype=bool)
+        if self.job["mode"] != "burst":
+            return every
+        calm = self.calm()
+        runs = sum(len(taken) for taken, keep in zip(self.slices, calm) if keep)  # noqa: B905  # as above
+        return calm if runs >= min(FEWEST_CALM, self.job["min_runs"]) else every
 
     def split(self) -> tuple[list[int], list[int]]:
         """(samples, samples set aside); every look is told how many samples there were before it."""
-        kept = self.calm() if self.job["mode"] == "burst" else []
-        if not kept or not self.is_enough(kept):
-            kept = [True] * len(self.pieces)
         samples: list[int] = []
         aside: list[int] = []
-        for taken, keep, after in zip(self.pieces, kept, self.looks[1:]):  # noqa: B905  # as above
+        before = [0]
+        for taken, keep in zip(self.slices, self.kept()):  # noqa: B905  # as above
             (samples if keep else aside).extend(taken)
-            after["samples"] = len(samples)
+            before.append(len(samples))
+        for look, slices in zip(self.looks, self.looked):  # noqa: B905  # as above
+            look["samples"] = before[slices]
         return samples, aside
 
 
@@ -626,8 +669,7 @@ def sample(run: Callable[[], Any], job: Json, machine: Machine, before: Sequence
     series.look(full=True)
     while True:
         timed(run, machine.clock)  # not counted: caches hold the look's data now
-        taken = sum(len(p) for p in series.pieces)
-        series.pieces.append(piece(run, machine.clock, job["max_runs"] - taken))
+        series.piece(run)
         series.look(full=False)
         if series.is_over():
             series.looks[-1]["processes"] = machine.processes()
@@ -673,6 +715,8 @@ def observe(job: Json, machine: Machine) -> Json:
             "warmup_ns": warm,
             "samples_ns": samples,
             "set_aside_ns": aside,
+            "loops_ns": series.loops_ns,
+            "slices": [len(taken) for taken in series.slices],
         },
         "memory": {
             "before_bytes": before,

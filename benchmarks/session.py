@@ -14,8 +14,8 @@ from typing import Literal, Protocol
 from regnet_edge.errors import MeasurementError
 
 from .hosts import Host
-from .measurement import Device, Measurement, Observation, OutputParity, Provenance, Runtime
-from .plan import Plan, Trial, abba, job_of, measured_plan
+from .measurement import Device, Measurement, Observation, OutputParity, Provenance, Runtime, merged
+from .plan import Job, Plan, Trial, abba, job_of, measured_plan
 from .validity import judge
 
 QUIET_SHARE = 0.10  # of all CPUs
@@ -125,16 +125,21 @@ class Session:
         path = self.host.push(trial.artifact.path)
         if trial.subject.target == "torch":
             self.host.push(trial.artifact.sidecar)
-        job = job_of(trial, self.plan, device.clusters, path, want_output=want)
-        seen = self.host.observe(replace(job, reference_ns=self.reference_ns.get(job.cpus)))
-        if (usual := seen.environment.reference_ns) is not None:
-            self.reference_ns[job.cpus] = usual
+        job = job_of(trial, self.plan.share, device.clusters, path, want_output=want)
+        seen = merged([self._observe(job) for _ in range(self.plan.processes)])
         plan = measured_plan(self.plan, trial.threads, moment.round, attempt)
         parity = self.parity(trial, seen) if self.parity else None
         return Measurement(
             trial.model, trial.subject, device, plan, completed(seen.runtime, trial), seen.timing,
             seen.memory, seen.environment, judge(seen, plan, device), self._provenance(), parity,
         )  # fmt: skip
+
+    def _observe(self, job: Job) -> Observation:
+        """What one fresh process saw, told how fast the CPUs were seen to be."""
+        seen = self.host.observe(replace(job, reference_ns=self.reference_ns.get(job.cpus)))
+        if (usual := seen.environment.reference_ns) is not None:
+            self.reference_ns[job.cpus] = usual
+        return seen
 
     def _wait_for_quiet(self) -> None:
         """Until the host's CPUs are idle, for at most the plan's time."""

@@ -65,6 +65,7 @@ def pooled(rounds: Sequence[Measurement]) -> Timing:
         first_runs_ns=tuple(n for t in each for n in t.first_runs_ns),
         warmup_ns=tuple(n for t in each for n in t.warmup_ns),
         samples_ns=tuple(n for t in each for n in t.samples_ns),
+        runs_each=tuple(n for t in each for n in t.runs_each or (t.runs,)),
     )
 
 

@@ -6,6 +6,7 @@ that needs it is silent; where it tells nothing about other processes, that itse
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,11 +19,14 @@ from .measurement import (
     Look,
     MeasuredPlan,
     Observation,
+    ProcessTicks,
     Reason,
     Severity,
     Validity,
 )
 from .runner import WARMUP_MAX_NS
+
+Spans = Sequence[tuple[Look, Look]]  # first and last look of each process's timed part
 
 NS_PER_S = 1e9
 
@@ -32,6 +36,9 @@ OFF_CPU = (0.04, 0.10)  # a single thread that computes is on its CPU all the ti
 OTHER_CPUS = 0.15  # of one CPU; it shares caches and memory: a memory copy there costs about 2 %
 CLOCK = (0.05, 0.10)
 DRIFT = (0.04, 0.08)  # the median is off by half of it at most: 2 %
+KEPT = (0.3, 0.02)  # where less is calm, what looks calm is slowed too: by 2 to 5 % for runs of 10 ms
+DISTURBED = (0.25, 0.5)  # of the fixed loops slow where nothing could be set aside
+PROCESSES = 0.02  # two standard errors of the mean of the processes' medians
 FEWEST = {"burst": 10, "sustained": 10, "cold": 3}
 SPREAD = 0.5  # p90 above the median by so much
 MIN_TICKS = 3  # fewer are the counter's own granularity
@@ -54,42 +61,52 @@ class Shares:
 
 def shares(environment: Environment, threads: int) -> Shares:
     """The shares of the timed part; raises nothing on a target that reports less."""
-    looks = environment.during()
-    first, last = looks[0], looks[-1]
-    wall = max(1, last.at_ns - first.at_ns)
-    ticks = _ticks_between(first, last)
+    spans = [(looks[0], looks[-1]) for looks in environment.stretches()]
+    wall = max(1, sum(last.at_ns - first.at_ns for first, last in spans))
+    ticks = _ticks(spans)
     hz = environment.ticks_per_s
     pinned = [t for c, t in ticks.items() if c in environment.pinned]
-    own = (last.own_cpu_ns - first.own_cpu_ns) / wall or None  # a phone's shell cannot tell: unknown
+    own = _per_wall_ns(spans, wall, lambda k: k.own_cpu_ns) or None  # a phone's shell cannot tell: unknown
     return Shares(
         seconds=wall / NS_PER_S,
-        contention=_contention(first, last, wall, threads, _per_wall([t[0] for t in pinned], hz, wall), own),
+        contention=_contention(spans, wall, threads, _per_wall([t[0] for t in pinned], hz, wall), own),
         steal=_steal(pinned or list(ticks.values())),
         off_cpu=max(0.0, 1 - own) if own and threads == 1 and environment.pinned else None,
         others=_others(environment, ticks, wall, own),
-        busiest=_busiest(first, last, hz, wall),
+        busiest=_busiest(spans, hz, wall),
     )
 
 
-def _ticks_between(first: Look, last: Look) -> dict[int, tuple[int, int, int]]:
-    began = {c.cpu: c for c in first.cpus}
-    return {
-        c.cpu: (c.busy - began[c.cpu].busy, c.steal - began[c.cpu].steal, c.total - began[c.cpu].total)
-        for c in last.cpus
-        if c.cpu in began
-    }
+def _ticks(spans: Spans) -> dict[int, tuple[int, int, int]]:
+    """(busy, steal, total) of each CPU within the spans."""
+    found: dict[int, tuple[int, int, int]] = {}
+    for first, last in spans:
+        began = {c.cpu: c for c in first.cpus}
+        for c in last.cpus:
+            if b := began.get(c.cpu):
+                busy, steal, total = found.get(c.cpu, (0, 0, 0))
+                found[c.cpu] = (busy + c.busy - b.busy, steal + c.steal - b.steal, total + c.total - b.total)
+    return found
 
 
 def _per_wall(ticks: Sequence[int], hz: int, wall_ns: int) -> float | None:
     return sum(ticks) / hz * NS_PER_S / wall_ns if ticks else None
 
 
+def _per_wall_ns(spans: Spans, wall_ns: int, of: Callable[[Look], int | None]) -> float | None:
+    """How much a counter of ns rose within the spans, as a share of their time; None where it is not kept."""
+    pairs = [(of(first), of(last)) for first, last in spans]
+    rises = [b - a for a, b in pairs if a is not None and b is not None]
+    return sum(rises) / wall_ns if rises else None
+
+
 def _contention(
-    first: Look, last: Look, wall_ns: int, threads: int, busy: float | None, own: float | None
+    spans: Spans, wall_ns: int, threads: int, busy: float | None, own: float | None
 ) -> float | None:
     """From the scheduler's own account of waiting where it is kept, else from what others used."""
-    if first.own_wait_ns is not None and last.own_wait_ns is not None:
-        return max(0, last.own_wait_ns - first.own_wait_ns) / wall_ns / threads
+    waited = _per_wall_ns(spans, wall_ns, lambda k: k.own_wait_ns)
+    if waited is not None:
+        return max(0.0, waited) / threads
     return None if busy is None or own is None else max(0.0, busy - own)
 
 
@@ -113,15 +130,19 @@ def _others(
     return None if own is None else max(0.0, busy - own)
 
 
-def _busiest(first: Look, last: Look, hz: int, wall_ns: int) -> str:
+def _busiest(spans: Spans, hz: int, wall_ns: int) -> str:
     """Such as `python3 (pid 412) used 98 % of CPU 1`, '' where nobody stands out."""
-    began = {p.pid: p.ticks for p in first.processes}
-    spent = sorted(((p.ticks - began.get(p.pid, 0), p) for p in last.processes), key=lambda s: -s[0])
-    if not spent or spent[0][0] < MIN_TICKS:
+    spent: Counter[int] = Counter()
+    known: dict[int, ProcessTicks] = {}
+    for first, last in spans:
+        began = {p.pid: p.ticks for p in first.processes}
+        spent.update({p.pid: p.ticks - began.get(p.pid, 0) for p in last.processes})
+        known |= {p.pid: p for p in last.processes}
+    if not spent or spent.most_common(1)[0][1] < MIN_TICKS:
         return ""
-    ticks, process = spent[0]
+    [(pid, ticks)] = spent.most_common(1)
     share = ticks / hz * NS_PER_S / wall_ns
-    return f"{process.name} (pid {process.pid}) used {share:.0%} of CPU {process.cpu}"
+    return f"{known[pid].name} (pid {pid}) used {share:.0%} of CPU {known[pid].cpu}"
 
 
 # ---------------------------------------------------------------- the rules
@@ -264,13 +285,10 @@ def slow_clock(case: Case) -> Iterator[Reason]:
     looks = case.seen.environment.around_samples()
     khz = [[v for c, v in k.khz.items() if c in pinned or not pinned] for k in looks]
     reported = np.array([min(v) for v in khz if v], dtype=np.float64)
-    speeds = np.array([1 / k.reference_ns for k in looks if k.reference_ns], dtype=np.float64)
-    usual = case.seen.environment.reference_ns
-    for what, series, known in (
-        ("the CPU's clock", reported, 0.0),
-        ("a fixed loop (so probably the clock)", speeds, 1 / usual if usual else 0.0),
+    for what, loss in (
+        ("the CPU's clock", fall(reported)),
+        ("a fixed loop (so probably the clock)", _loops_fall(case, looks)),
     ):
-        loss = fall(series, known)
         severity = _graded(loss, CLOCK)
         if severity:
             worst: Severity = "warning" if case.plan.mode == "sustained" else severity
@@ -278,28 +296,56 @@ def slow_clock(case: Case) -> Iterator[Reason]:
             return
 
 
-def fall(speeds: NDArray[np.float64], known: float = 0.0) -> float | None:
-    """How far the last third's median lies below the plateau (the 75th percentile, or a higher one known).
+def _loops_fall(case: Case, looks: Sequence[Look]) -> float | None:
+    """How far the fixed loop's speed fell.
 
-    None for few looks.
+    Of a burst, which sets aside what was disturbed for a moment, its fastest quarter has to have fallen.
+    """
+    usual = case.seen.environment.reference_ns
+    known = 1 / usual if usual else 0.0
+    loops = case.seen.timing.loops_ns
+    if loops and case.plan.mode == "burst":
+        return fall(1 / np.array(loops, dtype=np.float64), known, end=75)
+    return fall(np.array([1 / k.reference_ns for k in looks if k.reference_ns], dtype=np.float64), known)
+
+
+def fall(speeds: NDArray[np.float64], known: float = 0.0, end: float = 50) -> float | None:
+    """How far a percentile of the last third lies below the plateau.
+
+    That is the 75th percentile of all, or a higher one known. None for few looks.
     """
     if len(speeds) < 4:
         return None
     plateau = max(float(np.percentile(speeds, 75)), known)
-    return float(1 - np.median(speeds[-(len(speeds) // 3 or 1) :]) / plateau)
+    return float(1 - np.percentile(speeds[-(len(speeds) // 3 or 1) :], end) / plateau)
 
 
 def set_aside(case: Case) -> Iterator[Reason]:
-    """Part of a burst did not count, because something slowed the CPU."""
-    aside = sum(case.seen.timing.set_aside_ns)
-    if aside:
-        share = aside / (aside + sum(case.seen.timing.samples_ns))
-        yield Reason(
-            "set_aside",
-            "note",
-            f"{share:.0%} of the series was set aside: a fixed loop was slow (the clock, or another system "
-            "on the same core)",
-        )
+    """Part of a burst did not count because something slowed the CPU, or all did though something did."""
+    timing, usual = case.seen.timing, case.seen.environment.reference_ns
+    if timing.set_aside_ns:
+        kept = timing.kept_share
+        severity: Severity = "note" if kept >= KEPT[0] else "warning" if kept >= KEPT[1] else "invalid"
+        rest = "" if severity == "note" else "; the rest is probably slowed too: wait for a calm moment"
+        yield Reason("set_aside", severity, f"{1 - kept:.0%} of the series was set aside: {SLOWED}{rest}")
+    elif usual and case.plan.mode == "burst":
+        share = timing.disturbed_share(usual)
+        if found := _graded(share, DISTURBED):
+            yield Reason("set_aside", found, f"{SLOWED} {share:.0%} of the time, and no part of it was calm")
+
+
+def differing(case: Case) -> Iterator[Reason]:
+    """Fresh processes have other medians than the mean of a few can make good."""
+    each = [float(np.median(part)) for part in case.seen.timing.each_ms]
+    if len(each) > 1 and case.plan.mode != "cold":
+        error = 2 * float(np.std(each, ddof=1)) / len(each) ** 0.5 / case.seen.timing.median_ms
+        if error > PROCESSES:
+            yield Reason(
+                "processes",
+                "warning",
+                f"fresh processes have medians from {min(each):.4g} to {max(each):.4g} ms: "
+                f"the figure is uncertain by {error:.1%}",
+            )
 
 
 def drifting(case: Case) -> Iterator[Reason]:
@@ -359,9 +405,11 @@ def means(case: Case) -> Iterator[Reason]:
         )
 
 
+SLOWED = "a fixed loop was slow (the clock, or another system on the same core)"
+
 RULES: tuple[Callable[[Case], Iterator[Reason]], ...] = (
     contended, stolen, off_cpu, busy_neighbours, unseen, unpinned, heat, thermal_status, power, slow_clock,
-    set_aside, drifting, unsettled, few_runs, spread, means,
+    set_aside, differing, drifting, unsettled, few_runs, spread, means,
 )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from regnet_edge.benchmarks.measurement import (
     Measurement,
     Observation,
     Timing,
+    merged,
     parse_line,
     read_lines,
     usable,
@@ -35,6 +36,7 @@ from regnet_edge.benchmarks.plan import Plan, Trial, abba, cpus_of, job_of, pars
 from regnet_edge.benchmarks.selftest import Bench, Rate, agreeing, find_number, rates
 from regnet_edge.benchmarks.selftest import disturbed as count_noticed
 from regnet_edge.benchmarks.session import Moment, Session
+from regnet_edge.benchmarks.validity import shares
 from regnet_edge.cli import cli
 from regnet_edge.config import RegNetConfig
 from regnet_edge.errors import DeviceError, MeasurementError, RegNetEdgeError, UnknownNameError, UsageError
@@ -125,6 +127,8 @@ def test_cpus_come_from_the_cluster_that_is_meant() -> None:
         ({"min_runs": 0}, "--min-runs"),
         ({"min_seconds": 9.0, "max_seconds": 1.0}, "is less than"),
         ({"rounds": 0}, "--rounds"),
+        ({"processes": 0}, "--processes"),
+        ({"processes": 2, "mode": "sustained"}, "is for mode burst"),
         ({"cooldown_s": -1.0}, "--cooldown"),
         ({"mode": "warm"}, "unknown mode"),
     ],
@@ -137,6 +141,16 @@ def test_a_plan_that_cannot_be_meant_is_refused(changes: dict[str, Any], sentenc
 def test_a_mode_brings_its_own_numbers() -> None:
     assert (Plan.of_mode("sustained").min_runs, Plan.of_mode("sustained").max_seconds) == (1024, 180)
     assert Plan.of_mode("burst", min_runs=7).min_runs == 7
+
+
+def test_processes_share_the_runs_and_seconds_of_a_visit(make_artifact: MakeArtifact) -> None:
+    host = FakeHost([quiet()])
+    plan = replace(Plan.of_mode("burst"), rounds=1)
+    [m] = measured(list(session(host, trials([make_artifact()], plan), plan=plan).run()))
+    assert [(j.min_runs, j.min_seconds, j.max_seconds) for j in host.jobs] == [(25, 0.75, 15.0)] * 4
+    assert (m.plan.processes, m.plan.min_runs, m.plan.min_seconds) == (4, 100, 3.0)
+    assert m.timing.runs_each == (120,) * 4
+    assert len({k.process for k in m.environment.looks}) == 4
 
 
 def test_visits_are_in_abba_order(make_artifact: MakeArtifact) -> None:
@@ -231,6 +245,67 @@ def test_the_interval_of_the_median_holds_the_true_one_nineteen_times_of_twenty(
     assert 180 <= held <= 198
 
 
+def of_processes(*medians_ms: float, n: int = 40, noise: float = 0.01, seed: int = 0) -> Timing:
+    rng = np.random.default_rng(seed)
+    parts = [m * (1 + noise * rng.standard_normal(n)) for m in medians_ms]
+    each = tuple(n for _ in parts)
+    return Timing((1,), (1,), (), tuple(int(1e6 * v) for p in parts for v in p), runs_each=each)
+
+
+def test_the_interval_of_the_median_holds_the_true_one_where_processes_differ() -> None:
+    rng = np.random.default_rng(5)
+    held = 0
+    for i in range(100):
+        t = of_processes(*(10 * (1 + 0.01 * rng.standard_normal(8))), seed=i)
+        low, high = t.median_interval_ms(rng, resamples=200)
+        held += low <= 10 <= high
+    alone = Timing((1,), (1,), (), t.samples_ns).median_interval_ms(rng, resamples=200)
+    assert 85 <= held <= 99
+    assert high - low > 1.5 * (alone[1] - alone[0])
+
+
+def test_samples_that_are_not_those_of_their_processes_are_refused() -> None:
+    with pytest.raises(MeasurementError, match="not those of its processes"):
+        Timing((1,), (1,), (), (5, 6), runs_each=(1, 2))
+
+
+def in_process(ms: float, aside: int = 0, loop_ns: int = 100) -> Observation:
+    """20 runs at `ms`, `aside` more set aside, by a process whose fixed loop took so long."""
+    seen = observation([ms] * 20)
+    timing = replace(seen.timing, set_aside_ns=(9,) * aside, loops_ns=(loop_ns,) * 3, slices=(20, aside))
+    return replace(seen, timing=timing, environment=replace(seen.environment, reference_ns=100))
+
+
+def test_fresh_processes_merge_into_one_measurement() -> None:
+    found = merged([in_process(10.0), in_process(11.0, aside=4), in_process(12.0)])
+    assert found.timing.runs_each == (20, 20, 20)
+    assert [float(np.median(p)) for p in found.timing.each_ms] == [10.0, 11.0, 12.0]
+    assert len(found.timing.loads_ns) == len(found.timing.first_runs_ns) == 3
+    assert found.timing.slices == (20, 0, 0, 20, 4, 0, 20, 0)
+    assert len(found.timing.slices) == len(found.timing.loops_ns) - 1
+    assert [len(s) for s in found.environment.stretches()] == [9, 9, 9]
+    assert shares(found.environment, 1).contention == 0.0
+    assert shares(found.environment, 1).seconds == pytest.approx(0.66)
+    jsonschema.validate(
+        codec.to_json(found), {**schema.measurement_schema()["$defs"]["Observation"],
+                               "$defs": schema.measurement_schema()["$defs"]}
+    )  # fmt: skip
+
+
+def test_a_process_without_a_calm_moment_is_set_aside_where_others_had_some() -> None:
+    found = merged([in_process(10.0), in_process(16.0, loop_ns=150), in_process(10.0)])
+    assert found.timing.runs_each == (20, 0, 20)
+    assert len(found.timing.set_aside_ns) == 20
+    assert found.timing.median_ms == 10.0
+    every = merged([in_process(16.0, loop_ns=150)] * 3)
+    assert every.timing.runs_each == (20, 20, 20)
+    assert every.timing.set_aside_ns == ()
+
+
+def test_one_process_is_what_it_saw() -> None:
+    assert merged([quiet()]) == quiet()
+
+
 # ------------------------------------------------------------ the runner, with a clock that is told
 
 
@@ -271,44 +346,76 @@ def test_sampling_ends_by_runs_and_seconds(changes: dict[str, Any], runs: int, t
 
 
 def series_at(
-    speeds: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **changes: Any
+    slowed: Callable[[float], float],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    run_ns: int = 10_000_000,
+    **changes: Any,
 ) -> runner.Series:
-    """A series of 10 ms runs whose fixed loop takes speeds[i] at look i; runs are slow where the loop is."""
-    watch, seen = FakeWatch(), list(speeds)
-    last = [speeds[0]]
+    """A series whose runs and fixed loop take slowed(seconds) times as long as usual, each by itself."""
+    watch = FakeWatch()
 
-    def reference(_: object) -> int:
-        last[0] = seen.pop(0) if seen else last[0]
-        return last[0]
+    def loop(_: object) -> int:
+        ns = round(100_000 * slowed(watch.seconds()))
+        watch.now_ns += ns
+        return ns
 
-    monkeypatch.setattr(runner, "reference_ns", reference)
-    engine = FakeEngine(watch, lambda _: 10_000_000 * last[0] // 100)
+    monkeypatch.setattr(runner, "loop_ns", loop)
+    monkeypatch.setattr(runner, "reference_ns", loop)
+    engine = FakeEngine(watch, lambda _: round(run_ns * slowed(watch.seconds())))
     return runner.sample(engine.run, job(**changes), runner.Machine(str(tmp_path), watch.ns, watch.sleep))
 
 
-def test_a_burst_sets_aside_what_something_slowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    series = series_at([100, 100, 100, 140, 140, 100, 100, 103], monkeypatch, tmp_path)
+@pytest.mark.parametrize("run_ns", [300_000, 10_000_000])
+def test_a_burst_sets_aside_what_something_slowed_for_a_moment(
+    run_ns: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    series = series_at(lambda s: 1.5 if s % 0.3 < 0.1 else 1.0, monkeypatch, tmp_path, run_ns, max_runs=10**5)
     samples, aside = series.split()
-    assert set(samples) == {10_000_000}
-    assert 14_000_000 in aside
+    assert set(samples) == {run_ns}
+    assert run_ns * 3 // 2 in aside
     assert sum(samples) >= 0.95e9
-    assert series.looks[3]["samples"] == series.looks[5]["samples"]
+    assert 1.4 <= series.seconds() < 3.0
+    counts = [k["samples"] for k in series.looks]
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (0, len(samples))
+
+
+def test_every_run_of_a_series_has_its_place_between_two_loops(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    series = series_at(lambda s: 1.5 if s % 0.3 < 0.1 else 1.0, monkeypatch, tmp_path, 600_000)
+    samples, aside = series.split()
+    assert len(series.slices) == len(series.loops_ns) - 1
+    assert sum(map(len, series.slices)) == len(samples) + len(aside)
+    assert max(map(len, series.slices)) == 4  # of 0.6 ms each, until 2 ms are over
+
+
+def test_a_loop_that_is_slow_once_costs_its_own_slices_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ticks = iter(range(10**6))
+
+    def interrupted(_: float) -> float:
+        return 1.2 if next(ticks) % 40 == 7 else 1.0
+
+    samples, aside = series_at(interrupted, monkeypatch, tmp_path, run_ns=3_000_000).split()
+    assert len(aside) < 0.15 * (len(samples) + len(aside))
 
 
 def test_a_burst_that_was_slowed_for_good_counts_whole(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    series = series_at([100, 100] + [140] * 40, monkeypatch, tmp_path, reference_ns=100)
+    series = series_at(lambda _: 1.4, monkeypatch, tmp_path, reference_ns=100_000)
     samples, aside = series.split()
     assert aside == []
-    assert 14_000_000 in samples
-    assert 4.0 <= series.seconds() < 4.6
+    assert set(samples) == {14_000_000}
+    assert runner.PATIENCE <= series.seconds() < runner.PATIENCE + 0.6
 
 
 def test_a_sustained_series_keeps_what_was_slowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    samples, aside = series_at(
-        [100, 100, 140, 140, 100, 100], monkeypatch, tmp_path, mode="sustained"
-    ).split()
+    series = series_at(lambda s: 1.4 if s > 0.5 else 1.0, monkeypatch, tmp_path, mode="sustained")
+    samples, aside = series.split()
     assert (aside, 14_000_000 in samples) == ([], True)
 
 
@@ -547,7 +654,7 @@ def run(*arguments: str | Path) -> Any:
     return CliRunner().invoke(cli, ["benchmark", *map(str, arguments)])
 
 
-QUICK = ("--min-seconds", "0.2", "--min-runs", "20", "--affinity", "any")
+QUICK = ("--min-seconds", "0.2", "--min-runs", "20", "--affinity", "any", "--processes", "2")
 
 
 def test_a_real_network_is_measured_recorded_and_exported(onnx_artifact: Path, tmp_path: Path) -> None:
@@ -561,7 +668,8 @@ def test_a_real_network_is_measured_recorded_and_exported(onnx_artifact: Path, t
     assert (first.plan.round, second.plan.round) == (0, 1)
     assert first.runtime.name == "onnxruntime"
     assert len(first.environment.pinned) == 1
-    assert first.timing.runs >= 20
+    assert first.timing.runs + len(first.timing.set_aside_ns) >= 20
+    assert first.plan.processes == len(first.timing.runs_each) == 2
     assert first.memory.peak_bytes >= first.memory.after_load_bytes > first.memory.before_bytes > 10**6
     assert "net.onnx" in done.output
     assert (tmp_path / "t.csv").read_text().count("\n") == 2

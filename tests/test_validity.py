@@ -308,10 +308,46 @@ def test_a_loop_slower_all_along_than_the_session_knows_it_is_told() -> None:
     assert rules(verdict_of(known))["clock"] == "invalid"
 
 
-def test_what_was_set_aside_is_noted_and_changes_no_verdict() -> None:
+@pytest.mark.parametrize(("aside", "verdict"), [(100, "valid"), (900, "warnings"), (20_000, "invalid")])
+def test_what_was_set_aside_is_told_and_a_figure_of_what_little_was_calm_is_doubted(
+    aside: int, verdict: str
+) -> None:
     seen = observation(series())
-    aside = replace(seen, timing=replace(seen.timing, set_aside_ns=(10_000_000,) * 100))
-    found = verdict_of(aside)
-    assert found.verdict == "valid"
-    assert rules(found) == {"set_aside": "note"}
-    assert found.reasons[0].sentence.startswith("25% of the series was set aside")
+    disturbed = replace(seen, timing=replace(seen.timing, set_aside_ns=(10_000_000,) * aside))
+    found = verdict_of(disturbed)
+    assert found.verdict == verdict
+    assert set(rules(found)) == {"set_aside"}
+    if aside == 100:
+        assert found.reasons[0].sentence.startswith("25% of the series was set aside")
+
+
+def with_loops(loops: list[int]) -> Observation:
+    seen = observation(series())
+    timing = replace(seen.timing, loops_ns=tuple(loops))
+    return replace(seen, timing=timing, environment=replace(seen.environment, reference_ns=100))
+
+
+def test_a_burst_that_was_disturbed_all_along_without_a_calm_part_is_invalid() -> None:
+    assert rules(verdict_of(with_loops([100, 160] * 200))) == {"set_aside": "invalid"}
+    assert rules(verdict_of(with_loops([100, 100, 160] * 200))) == {"set_aside": "warning"}
+    assert rules(verdict_of(with_loops(([100] * 19 + [160]) * 20))) == {}
+
+
+def test_a_clock_that_fell_for_good_is_told_from_a_neighbour_that_comes_and_goes() -> None:
+    fell = with_loops([100] * 250 + [130] * 150)
+    assert rules(verdict_of(fell))["clock"] == "invalid"
+    assert "clock" not in rules(verdict_of(with_loops([100, 130] * 200)))
+
+
+def test_processes_that_differ_by_more_than_a_few_can_make_good_are_told() -> None:
+    def timing(*medians: float) -> Timing:
+        samples = tuple(round(1e6 * ms) for m in medians for ms in series(60, m))
+        return Timing((1,), (1,), (), samples, runs_each=(60,) * len(medians))
+
+    def verdict(*medians: float) -> Validity:
+        return verdict_of(replace(observation(series()), timing=timing(*medians)))
+
+    assert rules(verdict(10.0, 10.1, 9.9, 10.0)) == {}
+    found = verdict(10.0, 10.6, 10.1, 10.4)
+    assert rules(found)["processes"] == "warning"
+    assert "medians from 10.03 to 10.63 ms" in found.reasons[0].sentence

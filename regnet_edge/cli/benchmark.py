@@ -36,6 +36,7 @@ class Options:
     min_seconds: float | None
     max_seconds: float | None
     cooldown: float
+    processes: int | None
     rounds: int
     retry: int
     quiet_seconds: float
@@ -64,6 +65,7 @@ class Options:
         return replace(
             base, threads=numbers(self.threads), affinity=self.affinity, cooldown_s=self.cooldown,
             rounds=self.rounds, retries=self.retry, quiet_s=self.quiet_seconds, accelerator=self.accelerator,
+            processes=self.processes or base.processes,
         )  # fmt: skip
 
     def trials(self, plan: Plan) -> tuple[Trial, ...]:
@@ -117,6 +119,10 @@ def numbers(text: str) -> tuple[int, ...]:
 @click.option("--min-seconds", type=float, help="Seconds of samples at least (burst 3, sustained 60).")
 @click.option("--max-seconds", type=float, help="Seconds after which too few samples have to do.")
 @click.option("--cooldown", type=float, default=0.0, show_default=True, help="Seconds of rest before each.")
+@click.option(
+    "--processes", type=click.IntRange(1),
+    help="Fresh processes that share the runs of a visit (burst 4, else 1).",
+)  # fmt: skip
 @click.option("--rounds", type=int, default=2, show_default=True, help="Visits of each artifact (ABBA).")
 @click.option(
     "--retry", type=int, default=0, show_default=True,
