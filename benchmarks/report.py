@@ -42,7 +42,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One artifact under one condition: figures over the samples of its valid rounds, or of all if none is."""
+    """One artifact under one condition: figures over the samples of its valid rounds, or all if none is."""
 
     name: str
     file: str

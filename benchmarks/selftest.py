@@ -186,7 +186,7 @@ def against_tool(bench: Bench, times: int, say: Callable[[str], None]) -> int:
     for _ in range(times):
         bench.settle()
         ours, theirs = bench.measure(), tool_median_ms(bench)
-        say(f"  ours {ours.median_ms:.3f} ms ({ours.validity.verdict}), litert-benchmark {theirs:.3f} ms")
+        say(f"  ours {ours.median_ms:.4g} ms ({ours.validity.verdict}), litert-benchmark {theirs:.4g} ms")
         agreed += ours.valid and abs(ours.median_ms - theirs) <= TOOL_SHARE * theirs
     return agreed
 
@@ -197,7 +197,7 @@ def rates(bench: Bench, runs: int, say: Callable[[str], None]) -> Iterator[Rate]
     series = quiet_series(bench, runs + 1)
     for m in series:
         reasons = "".join(f"; {r.sentence}" for r in m.validity.reasons if r.severity != "note")
-        say(f"  {m.median_ms:.3f} ms {m.validity.verdict}{reasons}")
+        say(f"  {m.median_ms:.4g} ms {m.validity.verdict}, {m.timing.kept_share:.0%} calm{reasons}")
     valid = sum(m.validity.verdict == "valid" for m in series[:runs])
     yield Rate("quiet runs called valid", valid, runs, most)
     agreed, pairs = agreeing([m.median_ms for m in series if m.validity.verdict == "valid"], PAIR_SHARE)
