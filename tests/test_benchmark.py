@@ -33,7 +33,7 @@ from regnet_edge.benchmarks.measurement import (
 )
 from regnet_edge.benchmarks.output import compared
 from regnet_edge.benchmarks.plan import Plan, Trial, abba, cpus_of, job_of, parse_affinity, trials
-from regnet_edge.benchmarks.selftest import Bench, Rate, agreeing, find_number, rates
+from regnet_edge.benchmarks.selftest import Bench, Rate, agreeing, find_number, quiet_series, rates
 from regnet_edge.benchmarks.selftest import disturbed as count_noticed
 from regnet_edge.benchmarks.session import Moment, Session
 from regnet_edge.benchmarks.validity import shares
@@ -615,6 +615,18 @@ def test_the_self_test_counts_what_the_verdict_notices(make_artifact: MakeArtifa
     }
     alert = Bench(FakeHost([disturbed()]), trial, cpu, cpu, FakeWatch())
     assert count_noticed(alert, 2, "pass", cpu, lambda m, _: not m.valid) == 2
+
+
+def test_the_self_test_does_not_count_runs_that_another_system_disturbed(make_artifact: MakeArtifact) -> None:
+    [trial] = trials([make_artifact()], Plan())
+    shared = replace(quiet(), timing=replace(quiet().timing, set_aside_ns=(10_000_000,) * 900))
+    bench = Bench(FakeHost([shared, quiet(), quiet()]), trial, 0, 0, FakeWatch())
+    plain = replace(bench, plan=Plan(rounds=1))
+    made, more = quiet_series(plain, 2, lambda _: None)
+    assert (len(made), more) == (2, 1)
+    assert "; 1 more shared" in Rate("r", 2, 2, 2, "; 1 more shared their core").line()
+    never = replace(plain, host=FakeHost([shared]))
+    assert quiet_series(never, 3, lambda _: None) == ([], 3)
 
 
 def test_the_self_test_gives_up_where_it_is_never_quiet(make_artifact: MakeArtifact) -> None:
