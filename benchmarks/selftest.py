@@ -207,7 +207,6 @@ def against_tool(bench: Bench, times: int, say: Callable[[str], None]) -> int:
 
 def rates(bench: Bench, runs: int, say: Callable[[str], None]) -> Iterator[Rate]:
     """Every rate in turn."""
-    most = -(-runs * 19 // 20)
     series, shared = quiet_series(bench, runs + 1, say)
     quiet = series[:runs]
     valid = sum(m.validity.verdict == "valid" for m in quiet)

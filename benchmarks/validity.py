@@ -291,7 +291,8 @@ def slow_clock(case: Case) -> Iterator[Reason]:
     ):
         severity = _graded(loss, CLOCK)
         if severity:
-            worst: Severity = "warning" if case.plan.mode == "sustained" else severity
+            counted = case.plan.mode != "sustained" and not case.seen.timing.set_aside_ns
+            worst: Severity = severity if counted else "warning"
             yield Reason("clock", worst, f"{what} fell {loss:.0%} below its plateau during the run")
             return
 

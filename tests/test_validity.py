@@ -337,6 +337,8 @@ def test_a_clock_that_fell_for_good_is_told_from_a_neighbour_that_comes_and_goes
     fell = with_loops([100] * 250 + [130] * 150)
     assert rules(verdict_of(fell))["clock"] == "invalid"
     assert "clock" not in rules(verdict_of(with_loops([100, 130] * 200)))
+    aside = replace(fell, timing=replace(fell.timing, set_aside_ns=(10_000_000,) * 100))
+    assert rules(verdict_of(aside))["clock"] == "warning"  # what counts was measured before it fell
 
 
 def test_processes_that_differ_by_more_than_a_few_can_make_good_are_told() -> None:
