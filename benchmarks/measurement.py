@@ -179,6 +179,12 @@ class Timing:
         """How much of the measured time counts: 1 where nothing was set aside."""
         return sum(self.samples_ns) / (sum(self.samples_ns) + sum(self.set_aside_ns))
 
+    @property
+    def slice_ms(self) -> float:
+        """How long the CPU was not looked at by the fixed loop, on average."""
+        slices = sum(n > 0 for n in self.slices)
+        return (sum(self.samples_ns) + sum(self.set_aside_ns)) / slices / NS_PER_MS if slices else 0.0
+
     def disturbed_share(self, usual_ns: int) -> float:
         """The share of the fixed loops that were slow, 0 without any."""
         return float(np.mean(np.array(self.loops_ns) > SLOW * usual_ns)) if self.loops_ns else 0.0

@@ -619,7 +619,8 @@ def test_the_self_test_counts_what_the_verdict_notices(make_artifact: MakeArtifa
 
 def test_the_self_test_does_not_count_runs_that_another_system_disturbed(make_artifact: MakeArtifact) -> None:
     [trial] = trials([make_artifact()], Plan())
-    shared = replace(quiet(), timing=replace(quiet().timing, set_aside_ns=(10_000_000,) * 900))
+    timing = replace(quiet().timing, set_aside_ns=(10_000_000,) * 900, slices=(1,) * 1020)
+    shared = replace(quiet(), timing=timing)
     bench = Bench(FakeHost([shared, quiet(), quiet()]), trial, 0, 0, FakeWatch())
     plain = replace(bench, plan=Plan(rounds=1))
     made, more = quiet_series(plain, 2, lambda _: None)

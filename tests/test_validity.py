@@ -308,17 +308,33 @@ def test_a_loop_slower_all_along_than_the_session_knows_it_is_told() -> None:
     assert rules(verdict_of(known))["clock"] == "invalid"
 
 
-@pytest.mark.parametrize(("aside", "verdict"), [(100, "valid"), (900, "warnings"), (20_000, "invalid")])
-def test_what_was_set_aside_is_told_and_a_figure_of_what_little_was_calm_is_doubted(
-    aside: int, verdict: str
+@pytest.mark.parametrize(
+    ("aside", "slice_runs", "verdict"),
+    [
+        (100, 1, "valid"),
+        (900, 1, "warnings"),
+        (900, 10, "warnings"),
+        (100, 3, "warnings"),
+        (20_000, 1, "invalid"),
+    ],
+)
+def test_a_figure_of_what_little_was_calm_is_doubted_the_more_the_longer_nobody_looked(
+    aside: int, slice_runs: int, verdict: str
 ) -> None:
     seen = observation(series())
-    disturbed = replace(seen, timing=replace(seen.timing, set_aside_ns=(10_000_000,) * aside))
-    found = verdict_of(disturbed)
+    slices = (slice_runs,) * ((300 + aside) // slice_runs)
+    timing = replace(seen.timing, set_aside_ns=(10_000_000,) * aside, slices=slices)
+    found = verdict_of(replace(seen, timing=timing))
     assert found.verdict == verdict
     assert set(rules(found)) == {"set_aside"}
     if aside == 100:
         assert found.reasons[0].sentence.startswith("25% of the series was set aside")
+
+
+def test_a_fast_network_is_believed_where_little_was_calm() -> None:
+    seen = observation(series(3000, ms=0.5))
+    timing = replace(seen.timing, set_aside_ns=(500_000,) * 27_000, slices=(4,) * 7500)
+    assert verdict_of(replace(seen, timing=timing)).verdict == "valid"
 
 
 def with_loops(loops: list[int]) -> Observation:
