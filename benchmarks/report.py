@@ -107,10 +107,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One artifact then and now; ratio is new over old."""
+    """One file then and now; ratio is new over old."""
 
     title: str
-    name: str
+    file: str
     change: Change
     old_ms: float | None
     new_ms: float | None
@@ -293,20 +293,20 @@ def compare(
     new: dict[Condition, tuple[Row, ...]], old: dict[Condition, tuple[Row, ...]]
 ) -> tuple[Difference, ...]:
     """What got faster or slower beyond both intervals, largest change first; then what is new or gone."""
-    now = {(str(c), r.name): r for c, rs in new.items() for r in rs}
-    then = {(str(c), r.name): r for c, rs in old.items() for r in rs}
+    now = {(str(c), r.file): r for c, rs in new.items() for r in rs}
+    then = {(str(c), r.file): r for c, rs in old.items() for r in rs}
     found = [_difference(*key, now.get(key), then.get(key)) for key in sorted({*now, *then})]
-    return tuple(sorted(found, key=lambda d: (d.ratio is None, -d.size, d.title, d.name)))
+    return tuple(sorted(found, key=lambda d: (d.ratio is None, -d.size, d.title, d.file)))
 
 
-def _difference(title: str, name: str, now: Row | None, then: Row | None) -> Difference:
+def _difference(title: str, file: str, now: Row | None, then: Row | None) -> Difference:
     if now is None or then is None:
         old_ms, new_ms = then.median_ms if then else None, now.median_ms if now else None
-        return Difference(title, name, "new" if now else "gone", old_ms, new_ms, None)
+        return Difference(title, file, "new" if now else "gone", old_ms, new_ms, None)
     change: Change = (
         "faster" if now.high_ms < then.low_ms else "slower" if now.low_ms > then.high_ms else "same"
     )
-    return Difference(title, name, change, then.median_ms, now.median_ms, now.median_ms / then.median_ms)
+    return Difference(title, file, change, then.median_ms, now.median_ms, now.median_ms / then.median_ms)
 
 
 def device_facts(m: Measurement) -> tuple[tuple[str, str], ...]:

@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 PIECE_NS = 250_000_000  # the machine is looked at after each piece of the series
 PIECE_RUNS = 10
-SLICE_NS = 2_000_000  # the fixed loop is timed after each slice of a piece
+SLICE_NS = 1_000_000  # the fixed loop is timed after each slice of a piece
 SLOW = 1.06  # times the fixed loop's usual time
 CALM_NS, CALM_LOOPS, CALM_SHARE = 25_000_000, 2, 0.25  # around a calm slice so few loops are slow
 PATIENCE = 8  # times the least time, that a burst waits for calm slices
@@ -610,9 +610,14 @@ class Series:
         return (self.machine.clock() - self.began) / 1e9
 
     def usual_ns(self) -> int:
-        """The fixed loop's time when nothing slows it: of this series or, if lower, what the job says."""
-        own = round(float(np.percentile([*self.loops_ns, *(k["reference_ns"] for k in self.before)], 10)))
-        return min(own, self.job.get("reference_ns") or own)
+        """The fixed loop's time when nothing slows it: of this series or, if lower, what is known already.
+
+        With several threads of this series alone, because a runtime's threads may still spin beside it.
+        """
+        alone = self.job["threads"] == 1
+        earlier = [k["reference_ns"] for k in self.before] if alone else []
+        own = round(float(np.percentile([*self.loops_ns, *earlier], 10)))
+        return min(own, (self.job.get("reference_ns") if alone else None) or own)
 
     def calm(self) -> Any:
         """Of each slice, whether nothing slowed the CPU, bool of shape (slices,)."""

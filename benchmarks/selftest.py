@@ -34,6 +34,7 @@ COPY = (
     "while True:\n    np.copyto(b, a)\n    np.copyto(a, b)"
 )
 PAIR_SHARE, TOOL_SHARE = 0.02, 0.05
+TOOL_TRIES = 3
 WAIT_S, LONGEST_WAIT_S = 5.0, 600.0
 
 
@@ -137,7 +138,8 @@ def quiet_series(bench: Bench, runs: int, say: Callable[[str], None]) -> tuple[l
         bench.settle()
         m = bench.measure()
         reasons = "".join(f"; {r.sentence}" for r in m.validity.reasons if r.severity != "note")
-        say(f"  {m.median_ms:.4g} ms {m.validity.verdict}, {m.timing.kept_share:.0%} calm{reasons}")
+        plain = f"{m.timing.kept_share:.0%} calm, all runs {m.timing.plain_median_ms:.4g} ms"
+        say(f"  {m.median_ms:.4g} ms {m.validity.verdict} ({plain}){reasons}")
         if was_shared(m):
             shared += 1
         else:
@@ -195,13 +197,17 @@ def find_number(data: object, key: str) -> float:
 
 
 def against_tool(bench: Bench, times: int, say: Callable[[str], None]) -> int:
-    """How often our valid median and the tool's lie within 5 %."""
+    """How often our valid median and the tool's lie within 5 %.
+
+    The tool does not know when it was disturbed, so the lowest median of a few of its runs is taken.
+    """
     agreed = 0
     for _ in range(times):
         bench.settle()
-        ours, theirs = bench.measure(), tool_median_ms(bench)
-        say(f"  ours {ours.median_ms:.4g} ms ({ours.validity.verdict}), litert-benchmark {theirs:.4g} ms")
-        agreed += ours.valid and abs(ours.median_ms - theirs) <= TOOL_SHARE * theirs
+        ours, theirs = bench.measure(), [tool_median_ms(bench) for _ in range(TOOL_TRIES)]
+        told = ", ".join(f"{ms:.4g}" for ms in theirs)
+        say(f"  ours {ours.median_ms:.4g} ms ({ours.validity.verdict}), litert-benchmark {told} ms")
+        agreed += ours.valid and abs(ours.median_ms - min(theirs)) <= TOOL_SHARE * min(theirs)
     return agreed
 
 
@@ -212,8 +218,11 @@ def rates(bench: Bench, runs: int, say: Callable[[str], None]) -> Iterator[Rate]
     valid = sum(m.validity.verdict == "valid" for m in quiet)
     aside = f"; {shared} more shared their core with another system" if shared else ""
     yield Rate("quiet runs called valid", valid, len(quiet), -(-len(quiet) * 19 // 20), aside)
-    agreed, pairs = agreeing([m.median_ms for m in series if m.validity.verdict == "valid"], PAIR_SHARE)
-    yield Rate("pairs of valid runs within 2 %", agreed, pairs, -(-pairs * 19 // 20))
+    believed = [m.timing for m in series if m.validity.verdict == "valid"]
+    agreed, pairs = agreeing([t.median_ms for t in believed], PAIR_SHARE)
+    plain, _ = agreeing([t.plain_median_ms for t in believed], PAIR_SHARE)
+    aside = f"; {plain} of {pairs} if nothing were set aside"
+    yield Rate("pairs of valid runs within 2 %", agreed, pairs, -(-pairs * 19 // 20), aside)
     busy = disturbed(bench, runs, BUSY, bench.cpu, lambda m, _: m.validity.verdict == "invalid")
     yield Rate("busy loop on the same CPU called invalid", busy, runs, runs)
     copied = disturbed(bench, runs, COPY, bench.other, names_neighbour)

@@ -126,7 +126,7 @@ class Session:
         if trial.subject.target == "torch":
             self.host.push(trial.artifact.sidecar)
         job = job_of(trial, self.plan.share, device.clusters, path, want_output=want)
-        seen = merged([self._observe(job) for _ in range(self.plan.processes)])
+        seen = merged([self._observe(job, device) for _ in range(self.plan.processes)])
         plan = measured_plan(self.plan, trial.threads, moment.round, attempt)
         parity = self.parity(trial, seen) if self.parity else None
         return Measurement(
@@ -134,10 +134,12 @@ class Session:
             seen.memory, seen.environment, judge(seen, plan, device), self._provenance(), parity,
         )  # fmt: skip
 
-    def _observe(self, job: Job) -> Observation:
-        """What one fresh process saw, told how fast the CPUs were seen to be."""
+    def _observe(self, job: Job, device: Device) -> Observation:
+        """What one fresh process saw; it is told the speed seen on its CPUs where they are of one kind."""
         seen = self.host.observe(replace(job, reference_ns=self.reference_ns.get(job.cpus)))
-        if (usual := seen.environment.reference_ns) is not None:
+        usual = seen.environment.reference_ns
+        alike = any(set(job.cpus) <= set(cluster.cpus) for cluster in device.clusters)
+        if usual is not None and alike and job.threads == 1:
             self.reference_ns[job.cpus] = usual
         return seen
 

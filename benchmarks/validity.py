@@ -380,11 +380,9 @@ def few_runs(case: Case) -> Iterator[Reason]:
     runs = case.seen.timing.runs
     if runs < case.plan.min_runs:
         severity: Severity = "invalid" if runs < FEWEST[case.plan.mode] else "warning"
-        yield Reason(
-            "few_runs",
-            severity,
-            f"{runs} runs instead of {case.plan.min_runs}; allow more with --max-seconds",
-        )
+        aside = case.seen.timing.set_aside_ns
+        advice = "the others were set aside" if aside else "allow more with --max-seconds"
+        yield Reason("few_runs", severity, f"{runs} runs instead of {case.plan.min_runs}; {advice}")
 
 
 def spread(case: Case) -> Iterator[Reason]:

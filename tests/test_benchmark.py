@@ -22,6 +22,7 @@ from regnet_edge.benchmarks import runner, schema, table
 from regnet_edge.benchmarks.fakes import DEVICE, FakeEngine, FakeHost, FakeWatch, looks, observation
 from regnet_edge.benchmarks.measurement import (
     Cluster,
+    Device,
     Measurement,
     Observation,
     Timing,
@@ -151,6 +152,28 @@ def test_processes_share_the_runs_and_seconds_of_a_visit(make_artifact: MakeArti
     assert (m.plan.processes, m.plan.min_runs, m.plan.min_seconds) == (4, 100, 3.0)
     assert m.timing.runs_each == (120,) * 4
     assert len({k.process for k in m.environment.looks}) == 4
+
+
+def test_a_speed_that_was_seen_is_told_to_later_processes_on_cpus_of_one_kind(
+    make_artifact: MakeArtifact,
+) -> None:
+    seen = replace(quiet(), environment=replace(quiet().environment, reference_ns=90))
+    for affinity, threads, told in (
+        ("big", 1, [None, 90]),
+        ("any", 1, [None, None]),
+        ("big", 2, [None, None]),
+    ):
+        plan = Plan(rounds=1, processes=2, affinity=affinity, threads=(threads,))
+        host = TwoKinds([seen])
+        list(session(host, trials([make_artifact()], plan), plan=plan).run())
+        assert [j.reference_ns for j in host.jobs] == told
+
+
+class TwoKinds(FakeHost):
+    """A host with big and little CPUs."""
+
+    def device(self) -> Device:
+        return replace(DEVICE, clusters=(Cluster((2, 3), 2), Cluster((0, 1), 1)))
 
 
 def test_visits_are_in_abba_order(make_artifact: MakeArtifact) -> None:
@@ -320,7 +343,7 @@ def test_warm_up_ends_when_three_windows_agree() -> None:
 
 def job(**changes: Any) -> dict[str, Any]:
     base = {"mode": "burst", "min_runs": 30, "max_runs": 1000, "min_seconds": 1.0, "max_seconds": 9.0}
-    return {**base, **changes}
+    return {**base, "threads": 1, **changes}
 
 
 @pytest.mark.parametrize(
@@ -384,11 +407,11 @@ def test_a_burst_sets_aside_what_something_slowed_for_a_moment(
 def test_every_run_of_a_series_has_its_place_between_two_loops(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    series = series_at(lambda s: 1.5 if s % 0.3 < 0.1 else 1.0, monkeypatch, tmp_path, 600_000)
+    series = series_at(lambda s: 1.5 if s % 0.3 < 0.1 else 1.0, monkeypatch, tmp_path, 300_000)
     samples, aside = series.split()
     assert len(series.slices) == len(series.loops_ns) - 1
     assert sum(map(len, series.slices)) == len(samples) + len(aside)
-    assert max(map(len, series.slices)) == 4  # of 0.6 ms each, until 2 ms are over
+    assert max(map(len, series.slices)) == 4  # of 0.3 ms each, until 1 ms is over
 
 
 def test_a_loop_that_is_slow_once_costs_its_own_slices_only(
@@ -411,6 +434,22 @@ def test_a_burst_that_was_slowed_for_good_counts_whole(
     assert aside == []
     assert set(samples) == {14_000_000}
     assert runner.PATIENCE <= series.seconds() < runner.PATIENCE + 0.6
+
+
+def test_threads_that_spin_beside_the_loop_are_no_disturbance(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    alone = [{"reference_ns": 100_000}]
+    watch = FakeWatch()
+    monkeypatch.setattr(runner, "loop_ns", lambda _: 140_000)
+    monkeypatch.setattr(runner, "reference_ns", lambda _: 100_000)
+    engine = FakeEngine(watch, lambda _: 10_000_000)
+    machine = runner.Machine(str(tmp_path), watch.ns, watch.sleep)
+    many = runner.sample(engine.run, job(threads=2, reference_ns=100_000), machine, alone)
+    assert (many.usual_ns(), many.split()[1]) == (140_000, [])
+    one = runner.sample(engine.run, job(reference_ns=100_000), machine, alone)
+    assert one.usual_ns() == 100_000
+    assert not one.calm().any()
 
 
 def test_a_sustained_series_keeps_what_was_slowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

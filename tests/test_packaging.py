@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import configparser
+import importlib.metadata
+import platform
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 HOMES = {
@@ -34,6 +39,20 @@ def test_the_list_of_packages_is_the_folders() -> None:
             below = init.parent.relative_to(ROOT / folder).parts
             found.add(".".join((name, *below)))
     assert set(setup()["options"]["packages"].split()) == found
+
+
+def test_every_pinned_version_is_one_that_pip_gives_to_this_python() -> None:
+    """uv takes a release whose Requires-Python ended below this Python; pip refuses it."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = {canonicalize_name(Requirement(w).name): Requirement(w) for w in lines if not w.startswith("#")}
+    checked = set()
+    for found in importlib.metadata.distributions():
+        name = canonicalize_name(found.metadata["Name"])
+        if name in pinned and found.version in pinned[name].specifier:
+            checked.add(name)
+            wanted = SpecifierSet(found.metadata["Requires-Python"] or "")
+            assert wanted.contains(platform.python_version(), prereleases=True), (name, str(wanted))
+    assert len(checked) > 100
 
 
 def test_nothing_imports_the_mapped_folders_by_their_bare_names() -> None:

@@ -117,10 +117,10 @@ def test_rows_are_fastest_first_and_take_the_median_over_valid_rounds() -> None:
 def test_faster_and_slower_are_beyond_both_intervals() -> None:
     rng = np.random.default_rng(0)
     now, then = rows(measured(0.8), rng), rows(measured(1.0), rng)
-    changes = {d.name: d.change for d in compare(now, then)}
-    assert changes == {f"net-{i}": "faster" if i < 2 else "same" for i in range(len(CONFIGS))}
-    back = {d.name: d.change for d in compare(then, now)}
-    assert back["net-0"] == "slower"
+    changes = {d.file: d.change for d in compare(now, then)}
+    assert changes == {f"net-{i}-fp32.tflite": "faster" if i < 2 else "same" for i in range(len(CONFIGS))}
+    back = {d.file: d.change for d in compare(then, now)}
+    assert back["net-0-fp32.tflite"] == "slower"
     gone = compare({}, then)
     assert {d.change for d in gone} == {"gone"}
     assert {d.change for d in compare(then, {})} == {"new"}
@@ -130,7 +130,16 @@ def test_faster_and_slower_are_beyond_both_intervals() -> None:
 def test_the_largest_change_comes_first() -> None:
     rng = np.random.default_rng(0)
     found = compare(rows(measured(0.5), rng), rows(measured(), rng))
-    assert {found[0].name, found[1].name} == {"net-0", "net-1"}
+    assert {found[0].file, found[1].file} == {"net-0-fp32.tflite", "net-1-fp32.tflite"}
+
+
+def test_two_files_of_one_network_are_compared_each_with_itself() -> None:
+    rng = np.random.default_rng(0)
+    device = SimulatedDevice(np.random.default_rng(3), network_noise=0.0)
+    then = [device.record("net", CONFIGS[0], file=f) for f in ("plain.tflite", "mixed.tflite")]
+    now = [device.record("net", CONFIGS[0], file="plain.tflite", factor=1.5), then[1]]
+    changes = {d.file: d.change for d in compare(rows(now, rng), rows(then, rng))}
+    assert changes == {"plain.tflite": "slower", "mixed.tflite": "same"}
 
 
 def test_a_series_stays_within_its_picture_and_keeps_its_spikes() -> None:

@@ -19,7 +19,7 @@ from ..plan import Job
 from ._transcript import Exchange
 
 FOLDER = "/data/local/tmp"
-STARTS = 20
+STARTS = 10
 MB = 1_000_000
 NS_PER_US, NS_PER_MS = 1e3, 1e6
 

@@ -53,7 +53,7 @@ def command(results: Path, output: Path, old: Path | None, title: str, seed: int
         old=read_lines(old) if old is not None else None,
     )
     write_text(output, render(found))
-    changed = {c: [d.name for d in found.differences or () if d.change == c] for c in ("faster", "slower")}
+    changed = {c: [d.file for d in found.differences or () if d.change == c] for c in ("faster", "slower")}
     if as_json:
         told = {"page": str(output), "measurements": found.total, "valid": found.valid, **changed}
         click.echo(json.dumps(told, indent=2))
