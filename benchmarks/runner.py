@@ -35,6 +35,7 @@ SLOW = 1.06  # times the fixed loop's usual time
 CALM_NS, CALM_LOOPS, CALM_SHARE = 25_000_000, 2, 0.25  # around a calm slice so few loops are slow
 PATIENCE = 8  # times the least time, that a burst waits for calm slices
 FEWEST_CALM = 5
+HOPELESS = 0.25  # of the time without a CPU although ready: no wait for a calm moment
 WINDOW_RUNS = 8  # warm-up compares medians of windows of at least so many runs and so long
 WINDOW_NS = 100_000_000
 STEADY = 0.02
@@ -636,12 +637,21 @@ class Series:
         enough: bool = len(runs) >= self.job["min_runs"]
         return enough and sum(runs) / 1e9 >= 0.95 * self.job["min_seconds"]
 
+    def is_hopeless(self) -> bool:
+        """Whether other processes of this system take so much of the CPU that no figure will be believed."""
+        first, last = self.looks[0], self.looks[-1]
+        if first["own_wait_ns"] is None or last["own_wait_ns"] is None:
+            return False
+        waited: int = last["own_wait_ns"] - first["own_wait_ns"]
+        return waited > HOPELESS * (last["at_ns"] - first["at_ns"])
+
     def is_over(self) -> bool:
         """Whether there is enough, or no more to be had."""
         spent = self.seconds()
         if spent >= self.job["max_seconds"] or self.runs >= self.job["max_runs"]:
             return True
-        if self.job["mode"] == "burst" and spent < PATIENCE * self.job["min_seconds"]:
+        patient = spent < PATIENCE * self.job["min_seconds"] and not self.is_hopeless()
+        if self.job["mode"] == "burst" and patient:
             return self.is_enough(self.calm())
         enough: bool = self.runs >= self.job["min_runs"]
         return enough and spent >= self.job["min_seconds"]

@@ -452,6 +452,16 @@ def test_threads_that_spin_beside_the_loop_are_no_disturbance(
     assert not one.calm().any()
 
 
+def test_a_burst_does_not_wait_for_a_calm_moment_where_another_process_has_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machine_waits = iter(range(0, 10**12, 200_000_000))
+    monkeypatch.setattr(runner.Machine, "own_wait_ns", lambda _: next(machine_waits))
+    series = series_at(lambda _: 2.0, monkeypatch, tmp_path, reference_ns=100_000)
+    assert series.is_hopeless()
+    assert 1.0 <= series.seconds() < 1.6
+
+
 def test_a_sustained_series_keeps_what_was_slowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     series = series_at(lambda s: 1.4 if s > 0.5 else 1.0, monkeypatch, tmp_path, mode="sustained")
     samples, aside = series.split()
