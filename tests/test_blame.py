@@ -84,7 +84,9 @@ def test_every_layer_of_an_int8_file_is_found_and_near_the_definition(files, nam
     assert [x.name for x in (*found.stages, *found.blocks)] == ["s1", "s2", "s1.b1", "s2.b1", "s2.b2"]
     assert all(loss.own_db > 25 for loss in found.layers), found.layers
     assert found.worst.own_db < 60
-    assert all(loss.sqnr_db <= loss.own_db + 3 for loss in found.layers)
+    many = [x for x in found.layers if not x.name.endswith((".se.reduce", ".se.expand"))]
+    assert len(many) >= 24  # of the others' dozen values the noise may cancel out by chance
+    assert all(loss.sqnr_db <= loss.own_db + 3 for loss in many)
     assert {"1x1 conv", "grouped conv", "gate conv", "mul", "mean", "add", "linear"} <= {
         k.kind for k in found.kinds
     }
