@@ -396,14 +396,14 @@ class Observation:
 def merged(seen: Sequence[Observation]) -> Observation:
     """What several fresh processes saw, as one Observation.
 
-    A process that hardly had a calm moment counts whole; where most of the others had some, its samples are
-    set aside like theirs that were disturbed.
+    A process that hardly had a calm moment counts whole by itself; where another one had some, its samples
+    are set aside like those of the other that were disturbed.
     """
     if len(seen) == 1:
         return seen[0]
     usual = min((s.environment.reference_ns for s in seen if s.environment.reference_ns), default=None)
     calm = [_had_calm(s) for s in seen]
-    counted = [c or 2 * sum(calm) <= len(seen) for c in calm]
+    counted = [c or not any(calm) for c in calm]
     kept = [s.timing.samples_ns if c else () for s, c in zip(seen, counted, strict=True)]
     aside = [s.timing.set_aside_ns if c else s.timing.samples_ns for s, c in zip(seen, counted, strict=True)]
     before = [0, *accumulate(map(len, kept))]

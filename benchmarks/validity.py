@@ -286,14 +286,13 @@ def slow_clock(case: Case) -> Iterator[Reason]:
     looks = case.seen.environment.around_samples()
     khz = [[v for c, v in k.khz.items() if c in pinned or not pinned] for k in looks]
     reported = np.array([min(v) for v in khz if v], dtype=np.float64)
-    for what, loss in (
-        ("the CPU's clock", fall(reported)),
-        ("a fixed loop (so probably the clock)", _loops_fall(case, looks)),
+    for what, loss, counts in (
+        ("the CPU's clock", fall(reported), True),
+        ("a fixed loop (so probably the clock)", _loops_fall(case, looks), not case.seen.timing.set_aside_ns),
     ):
         severity = _graded(loss, CLOCK)
         if severity:
-            counted = case.plan.mode != "sustained" and not case.seen.timing.set_aside_ns
-            worst: Severity = severity if counted else "warning"
+            worst: Severity = severity if counts and case.plan.mode != "sustained" else "warning"
             yield Reason("clock", worst, f"{what} fell {loss:.0%} below its plateau during the run")
             return
 

@@ -320,6 +320,8 @@ def test_a_process_without_a_calm_moment_is_set_aside_where_others_had_some() ->
     assert found.timing.runs_each == (20, 0, 20)
     assert len(found.timing.set_aside_ns) == 20
     assert found.timing.median_ms == 10.0
+    one = merged([in_process(16.0, loop_ns=150), in_process(10.0), in_process(16.0, loop_ns=150)])
+    assert one.timing.runs_each == (0, 20, 0)
     every = merged([in_process(16.0, loop_ns=150)] * 3)
     assert every.timing.runs_each == (20, 20, 20)
     assert every.timing.set_aside_ns == ()

@@ -111,6 +111,8 @@ def test_a_reported_clock_below_its_plateau_is_invalid_in_a_burst_and_a_warning_
     seen = replace(seen, environment=replace(seen.environment, looks=slowed))
     assert rules(verdict_of(seen))["clock"] == "invalid"
     assert rules(verdict_of(seen, mode="sustained"))["clock"] == "warning"
+    aside = replace(seen, timing=replace(seen.timing, set_aside_ns=(10_000_000,)))
+    assert rules(verdict_of(aside))["clock"] == "invalid"
 
 
 def test_a_charging_phone_is_a_warning_only() -> None:
