@@ -643,7 +643,8 @@ class Series:
         if first["own_wait_ns"] is None or last["own_wait_ns"] is None:
             return False
         waited: int = last["own_wait_ns"] - first["own_wait_ns"]
-        return waited > HOPELESS * (last["at_ns"] - first["at_ns"])
+        spent: int = last["at_ns"] - first["at_ns"]
+        return waited > HOPELESS * spent
 
     def is_over(self) -> bool:
         """Whether there is enough, or no more to be had."""
