@@ -20,7 +20,7 @@ from regnet_edge.structure import sentences
 from .law import MIN_POINTS, Condition, Law, Study, points_by_condition, study
 from .measurement import Look, Measurement, Timing
 from .pictures import pictures
-from .table import pooled
+from .table import figure, pooled
 from .terms import Array, term
 
 SERIES_SIZE = (640, 120)  # of the sample series, in SVG units
@@ -54,7 +54,7 @@ class Row:
     low_ms: float
     high_ms: float
     p90_ms: float
-    peak_mb: float
+    ram_mb: float  # what the network adds to a process that has loaded its runtime, at its peak
     verdict: str
     rounds: tuple[Round, ...]
 
@@ -164,7 +164,7 @@ def _row(rounds: Sequence[Measurement], rng: np.random.Generator) -> Row:
         low_ms=low_ms,
         high_ms=high_ms,
         p90_ms=timing.percentile_ms(90),
-        peak_mb=max(m.memory.peak_bytes for m in believed) / 1e6,
+        ram_mb=max(m.memory.peak_bytes - m.memory.before_bytes for m in believed) / 1e6,
         verdict=_worst(believed),
         rounds=tuple(_round(m) for m in rounds),
     )
@@ -185,8 +185,9 @@ def facts(m: Measurement) -> tuple[tuple[str, str], ...]:
     """What a reader wants to know of one measurement, as label and text."""
     t = m.timing
     return (
-        ("runs", f"{t.runs}"),
-        ("min / p5 / p95 / max", " / ".join(f"{t.percentile_ms(q):.2f}" for q in (0, 5, 95, 100)) + " ms"),
+        ("runs", f"{t.runs}" + (f" ({1 - t.kept_share:.0%} set aside)" if t.set_aside_ns else "")),
+        ("median of each process", ", ".join(figure(float(np.median(p))) for p in t.each_ms) + " ms"),
+        ("min / p5 / p95 / max", " / ".join(figure(t.percentile_ms(q)) for q in (0, 5, 95, 100)) + " ms"),
         ("load, first run", f"{t.load_ms:.1f} ms, {t.first_run_ms:.1f} ms"),
         ("drift", f"{t.drift_per_minute:+.1%} a minute"),
         ("memory before, loaded, peak", _memory(m)),
@@ -368,5 +369,6 @@ def render(found: Page) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["ms"] = figure
     template = environment.from_string((folder / "report.html").read_text(encoding="utf-8"))
     return template.render(page=found, width=SERIES_SIZE[0], height=SERIES_SIZE[1])
