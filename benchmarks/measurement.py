@@ -422,7 +422,6 @@ def merged(seen: Sequence[Observation]) -> Observation:
         memory=max((s.memory for s in seen), key=lambda m: m.peak_bytes),
         environment=replace(
             seen[0].environment,
-            pinned=tuple(sorted({c for s in seen for c in s.environment.pinned})),
             looks=_joined(
                 _in_process(s.environment.looks, i, before[i], counted[i]) for i, s in enumerate(seen)
             ),

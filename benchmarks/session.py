@@ -126,7 +126,7 @@ class Session:
         if trial.subject.target == "torch":
             self.host.push(trial.artifact.sidecar)
         job = job_of(trial, self.plan.share, device.clusters, path, want_output=want)
-        seen = merged([self._observe(job, device) for _ in range(self.plan.processes)])
+        seen = merged(list(self._processes(job, device)))
         plan = measured_plan(self.plan, trial.threads, moment.round, attempt)
         parity = self.parity(trial, seen) if self.parity else None
         return Measurement(
@@ -134,14 +134,21 @@ class Session:
             seen.memory, seen.environment, judge(seen, plan, device), self._provenance(), parity,
         )  # fmt: skip
 
-    def _observe(self, job: Job, device: Device) -> Observation:
-        """What one fresh process saw; it is told the speed seen on its CPUs where they are of one kind."""
-        seen = self.host.observe(replace(job, reference_ns=self.reference_ns.get(job.cpus)))
-        usual = seen.environment.reference_ns
-        alike = any(set(job.cpus) <= set(cluster.cpus) for cluster in device.clusters)
-        if usual is not None and alike and job.threads == 1:
-            self.reference_ns[job.cpus] = usual
-        return seen
+    def _processes(self, job: Job, device: Device) -> Iterator[Observation]:
+        """What each fresh process of a visit saw, all of them on the CPUs that the first one chose.
+
+        Each is told the speed seen on the job's CPUs before, where they are of one kind.
+        """
+        alike = job.threads == 1 and any(set(job.cpus) <= set(c.cpus) for c in device.clusters)
+        told = job
+        for _ in range(self.plan.processes):
+            seen = self.host.observe(replace(told, reference_ns=self.reference_ns.get(job.cpus)))
+            usual, pinned = seen.environment.reference_ns, seen.environment.pinned
+            if usual is not None and alike:
+                self.reference_ns[job.cpus] = usual
+            if pinned:
+                told = replace(job, cpus=pinned, exact=True)
+            yield seen
 
     def _wait_for_quiet(self) -> None:
         """Until the host's CPUs are idle, for at most the plan's time."""

@@ -151,6 +151,7 @@ def test_processes_share_the_runs_and_seconds_of_a_visit(make_artifact: MakeArti
     assert [(j.min_runs, j.min_seconds, j.max_seconds) for j in host.jobs] == [(25, 0.75, 15.0)] * 4
     assert (m.plan.processes, m.plan.min_runs, m.plan.min_seconds) == (4, 100, 3.0)
     assert m.timing.runs_each == (120,) * 4
+    assert [(j.cpus, j.exact) for j in host.jobs] == [((0, 1), False), *[((1,), True)] * 3]
     assert len({k.process for k in m.environment.looks}) == 4
 
 
