@@ -567,9 +567,7 @@ class Series:
         self.job, self.machine, self.before = job, machine, before
         self.loops_ns: list[int] = []
         self.loops_at: list[int] = []
-        self.slices: list[
-            list[int]
-        ] = []  # slice i lies between loops i and i + 1; one without runs is a look
+        self.slices: list[list[int]] = []  # slice i lies between loops i and i + 1; [] stands for a look
         self.looks: list[Json] = []
         self.looked: list[int] = []  # slices before each look
         self.runs = 0

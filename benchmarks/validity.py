@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .measurement import (
+    SOME,
     Device,
     Environment,
     Look,
@@ -37,8 +38,8 @@ OTHER_CPUS = 0.15  # of one CPU; it shares caches and memory: a memory copy ther
 CLOCK = (0.05, 0.10)
 DRIFT = (0.04, 0.08)  # the median is off by half of it at most: 2 %
 CALM_PER_MS, CALM = 0.03, 0.9  # so much of a burst has to be calm for each ms of a slice: see set_aside
-FEWEST_CALM = 0.02
-DISTURBED = (0.25, 0.5)  # of the fixed loops slow where nothing could be set aside
+HARDLY_CALM = 0.02
+DISTURBED = (SOME, 0.5)  # of the fixed loops slow where nothing could be set aside
 PROCESSES = 0.02  # two standard errors of the mean of the processes' medians
 FEWEST = {"burst": 10, "sustained": 10, "cold": 3}
 SPREAD = 0.5  # p90 above the median by so much
@@ -330,7 +331,7 @@ def set_aside(case: Case) -> Iterator[Reason]:
     timing, usual = case.seen.timing, case.seen.environment.reference_ns
     if timing.set_aside_ns:
         kept, wanted = timing.kept_share, min(CALM, CALM_PER_MS * timing.slice_ms)
-        severity: Severity = "note" if kept >= wanted else "warning" if kept >= FEWEST_CALM else "invalid"
+        severity: Severity = "note" if kept >= wanted else "warning" if kept >= HARDLY_CALM else "invalid"
         rest = "" if severity == "note" else "; the rest is probably slowed too: wait for a calm moment"
         yield Reason("set_aside", severity, f"{1 - kept:.0%} of the series was set aside: {SLOWED}{rest}")
     elif usual and case.plan.mode == "burst":
