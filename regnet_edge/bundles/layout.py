@@ -1,0 +1,89 @@
+"""The folder that every app reads: `index.json`, `models/` with sidecars, `golden/` with a folder a model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from regnet_edge import codec
+from regnet_edge.artifact import Artifact, ModelSpec
+from regnet_edge.bundles import golden
+from regnet_edge.errors import ArtifactError, UsageError
+from regnet_edge.files import write_text
+
+VERSION = 1
+INDEX = "index.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One artifact of the folder: paths relative to it, with forward slashes."""
+
+    file: str
+    sidecar: str
+    golden: str
+
+
+def lay_out(
+    artifacts: Sequence[Artifact],
+    folder: Path,
+    *,
+    images: Path | None = None,
+    weights: str = "",
+    force: bool = False,
+) -> tuple[Entry, ...]:
+    """Copy the artifacts into the folder and make each model's golden data there, once a model.
+
+    The folder is empty or missing before. Raises ArtifactError for a file that nobody has verified, or
+    that has no labels, unless `force`, and UsageError for two files of one name.
+    """
+    for artifact in artifacts:
+        if not force:
+            check(artifact)
+    names = [a.path.name for a in artifacts]
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise UsageError(f"two of the files are called {twice}; give them different names or leave one out")
+    (folder / "models").mkdir(parents=True, exist_ok=True)
+    made: dict[ModelSpec, str] = {}
+    entries = []
+    for artifact in artifacts:
+        model = artifact.request.model
+        if model not in made:
+            made[model] = f"golden/{golden.folder_name(model)}"
+            golden.write(model, folder / made[model], images=images, weights=weights)
+        for path in (artifact.path, artifact.sidecar):
+            shutil.copyfile(path, folder / "models" / path.name)
+        entries.append(Entry(f"models/{artifact.path.name}", f"models/{artifact.sidecar.name}", made[model]))
+    index = {"version": VERSION, "artifacts": codec.to_json(tuple(entries))}
+    write_text(folder / INDEX, json.dumps(index, indent=1) + "\n")
+    return tuple(entries)
+
+
+def check(artifact: Artifact) -> None:
+    """Raise ArtifactError for a file that has no place in an app: unproven, or without names to show."""
+    name, parity = artifact.path.name, artifact.parity
+    if parity is None:
+        raise ArtifactError(f"{name} was never verified; run regnet-edge verify {name}, or pass --force")
+    if parity.failures:
+        raise ArtifactError(f"{name} does not compute what the definition does: {parity.failures[0]}; "
+                            "convert it again, or pass --force")  # fmt: skip
+    if not artifact.request.model.labels:
+        raise ArtifactError(
+            f"{name} has no labels, so an app could not name what it sees; convert it with --labels FILE, "
+            "or pass --force"
+        )
+
+
+def read_index(folder: Path) -> tuple[Entry, ...]:
+    """The entries of a folder; raises ArtifactError where there is no index of this version."""
+    try:
+        stated = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if stated.get("version") != VERSION:
+            raise ValueError(f"it is not of version {VERSION}")
+        return codec.from_json(stated["artifacts"], tuple[Entry, ...])  # type: ignore[arg-type]  # cattrs takes generics
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ArtifactError(f"{folder} is no bundle ({error}); make it with regnet-edge bundle") from error
