@@ -22,19 +22,25 @@ from regnet_edge.files import sha256_of, size_of, write_text
 Precision = Literal["fp32", "fp16", "int8", "w8", "dynamic", "int8x16"]
 Route = Literal["", "onnx-tf"]
 Color = Literal["RGB", "BGR", "GRAY"]
-Interpolation = Literal["nearest", "bilinear", "bicubic"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+CropMode = Literal["center", "squash", "border"]
+CropRounding = Literal["even", "floor"]
 
 NEEDS_CALIBRATION: frozenset[Precision] = frozenset({"int8", "int8x16"})
-SIDECAR_VERSION = 1
+SIDECAR_VERSION = 2  # 2: preprocessing in whole pixels (resize_px, crop_mode, crop_rounding)
 GRAPH_SUFFIX = ".graph.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """How an image becomes the network's input.
+    """How an image becomes the network's input, in whole pixels, so that every app computes the same.
 
-    Resize the short side to resolution / crop_fraction, crop the centre, scale to 0..1, then
-    (x - mean) / std for each channel in `color` order.
+    Resize by crop_mode. center: the short side to resize_px; squash: both sides to resize_px, whatever the
+    shape; border: the long side to resize_px, and a border of the mean's color where the image falls short
+    (timm's words). The other side follows by rule of three: rounded down, in border mode to the nearest.
+    Then cut resolution x resolution from the middle, where half a pixel goes to the even one (torchvision,
+    timm) or is dropped (floor, Hugging Face); scale to 0..1; (x - mean) / std for each channel in `color`
+    order. resize_px 0 becomes the resolution: nothing is cut from a square.
     """
 
     color: Color
@@ -42,29 +48,51 @@ class Preprocessing:
     std: tuple[float, ...]
     resolution: int
     interpolation: Interpolation = "bilinear"
-    crop_fraction: float = 1.0
+    resize_px: int = 0
+    crop_mode: CropMode = "center"
+    crop_rounding: CropRounding = "even"
 
     def __post_init__(self) -> None:
         if self.resolution < 1:
             raise UsageError(f"resolution is at least 1 pixel, not {self.resolution}")
-        if self.color not in get_args(Color):
-            raise UsageError(f"unknown color order {self.color!r}; choose from {', '.join(get_args(Color))}")
+        for what, value, known in (
+            ("color order", self.color, Color),
+            ("interpolation", self.interpolation, Interpolation),
+            ("crop_mode", self.crop_mode, CropMode),
+            ("crop_rounding", self.crop_rounding, CropRounding),
+        ):
+            if value not in get_args(known):
+                raise UsageError(f"unknown {what} {value!r}; choose from {', '.join(get_args(known))}")
         if len(self.mean) != self.channels or len(self.std) != self.channels:
             raise UsageError(f"mean and std have one number a channel: {self.channels} for {self.color}")
         if min(self.std) <= 0:
             raise UsageError("std is positive in every channel")
-        if not 0 < self.crop_fraction <= 1:
-            raise UsageError(f"crop_fraction lies in (0, 1], not at {self.crop_fraction}")
+        if self.resize_px == 0:
+            object.__setattr__(self, "resize_px", self.resolution)
+        if self.resize_px < self.resolution and self.crop_mode != "border":
+            raise UsageError(
+                f"an image resized to {self.resize_px} pixels has no {self.resolution} to cut out; resize to "
+                f"{self.resolution} at least"
+            )
 
     @property
     def channels(self) -> int:
         """Channels of the input."""
         return 1 if self.color == "GRAY" else 3
 
+    @property
+    def fill(self) -> tuple[int, ...]:
+        """The border's color in 0..255, in `color` order."""
+        return tuple(round(255 * m) for m in self.mean)
 
-IMAGENET = Preprocessing(
-    "RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 224, interpolation="bilinear", crop_fraction=0.875
-)
+    def at_resolution(self, resolution: int) -> Preprocessing:
+        """The same for another input size; resize_px grows with it, rounded down."""
+        return replace(
+            self, resolution=resolution, resize_px=resolution * self.resize_px // max(1, self.resolution)
+        )
+
+
+IMAGENET = Preprocessing("RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 224, resize_px=256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +149,7 @@ class ModelSpec:
 
     def at_resolution(self, resolution: int) -> ModelSpec:
         """The same model for another input size."""
-        return replace(self, preprocessing=replace(self.preprocessing, resolution=resolution))
+        return replace(self, preprocessing=self.preprocessing.at_resolution(resolution))
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,8 +372,10 @@ def read_sidecar(path: Path) -> dict[str, object]:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ArtifactError(f"cannot read {sidecar} ({error}); convert the model again") from error
     if not isinstance(data, dict) or data.get("version") != SIDECAR_VERSION:
+        version = data.get("version") if isinstance(data, dict) else None
         raise ArtifactError(
-            f"{sidecar} is not a regnet-edge sidecar of version {SIDECAR_VERSION}; convert the model again"
+            f"{sidecar} is not a regnet-edge sidecar of version {SIDECAR_VERSION} (its version is "
+            f"{version or 'missing'}); convert the model again"
         )
     if data.get("file") != path.name:
         raise ArtifactError(

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from regnet_edge.artifact import Color, Interpolation, Preprocessing
+from regnet_edge.artifact import Color, Preprocessing
 from regnet_edge.errors import DataError
 
 Pixels = npt.NDArray[np.uint8]
@@ -48,6 +48,9 @@ _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
 }
 
 
@@ -270,32 +273,52 @@ def preprocess(images: Images, how: Preprocessing) -> npt.NDArray[np.float32]:
 def fit(images: Images, how: Preprocessing) -> Pixels:
     """Resized, cropped and in the right colors, uint8 (n, resolution, resolution, channels).
 
-    The short side becomes round(resolution / crop_fraction), then the centre is cut out; an image
-    that has this size already is not resampled.
+    An image that has the right size already is not resampled.
     """
     side, pixels = how.resolution, images.pixels
-    if isinstance(pixels, np.ndarray) and pixels.shape[1:3] == (side, side) and _short_side(how) == side:
+    if isinstance(pixels, np.ndarray) and pixels.shape[1:3] == (side, side) and how.resize_px == side:
         return recolor(pixels, how.color)
-    return np.concatenate([recolor(_fit_one(p, how)[None], how.color) for p in pixels])
+    return np.stack([_crop(_resize(recolor(p[None], how.color)[0], how), how) for p in pixels])
 
 
-def _short_side(how: Preprocessing) -> int:
-    return round(how.resolution / how.crop_fraction)
-
-
-def _fit_one(pixels: Pixels, how: Preprocessing) -> Pixels:
-    resized = _resize(pixels, _short_side(how), how.interpolation)
-    h, w = resized.shape[:2]
-    top, left = round((h - how.resolution) / 2), round((w - how.resolution) / 2)
-    return resized[top : top + how.resolution, left : left + how.resolution]
-
-
-def _resize(pixels: Pixels, short: int, interpolation: Interpolation) -> Pixels:
-    h, w = pixels.shape[:2]
-    if min(h, w) == short:
+def _resize(pixels: Pixels, how: Preprocessing) -> Pixels:
+    h, w, channels = pixels.shape
+    size = _resized(w, h, how)
+    if size == (w, h):
         return pixels
-    size = (short, short * h // w) if w <= h else (short * w // h, short)  # (width, height)
-    return np.asarray(Image.fromarray(pixels).resize(size, _RESAMPLING[interpolation]))
+    image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    return np.asarray(image.resize(size, _RESAMPLING[how.interpolation])).reshape(size[1], size[0], channels)
+
+
+def _resized(w: int, h: int, how: Preprocessing) -> tuple[int, int]:
+    """Width and height after the resize."""
+    px = how.resize_px
+    if how.crop_mode == "squash":
+        return px, px
+    if how.crop_mode == "border":
+        ratio = max(w / px, h / px)
+        return max(1, round(w / ratio)), max(1, round(h / ratio))
+    return (px, px * h // w) if w <= h else (px * w // h, px)
+
+
+def _crop(pixels: Pixels, how: Preprocessing) -> Pixels:
+    """The middle of (h, w, channels), resolution x resolution, with a border where it is smaller."""
+    side = how.resolution
+    if min(pixels.shape[:2]) < side:
+        pixels = _with_border(pixels, how)
+    spare = [n - side for n in pixels.shape[:2]]
+    top, left = (n // 2 if how.crop_rounding == "floor" else round(n / 2) for n in spare)
+    return pixels[top : top + side, left : left + side]
+
+
+def _with_border(pixels: Pixels, how: Preprocessing) -> Pixels:
+    h, w, channels = pixels.shape
+    side = how.resolution
+    framed = np.empty((max(h, side), max(w, side), channels), np.uint8)
+    framed[:] = how.fill
+    top, left = max(0, side - h) // 2, max(0, side - w) // 2
+    framed[top : top + h, left : left + w] = pixels
+    return framed
 
 
 def recolor(pixels: Pixels, color: Color) -> Pixels:

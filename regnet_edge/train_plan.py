@@ -220,7 +220,7 @@ def adapt(
     else:
         folder = Path(source)
         classes = data.class_folders(folder / "train" if (folder / "train").is_dir() else folder)
-        how = replace(IMAGENET if config.in_channels != 1 else GRAY, resolution=32, crop_fraction=1.0)
+        how = replace(IMAGENET if config.in_channels != 1 else GRAY, resolution=32, resize_px=32)
     if not classes:
         raise DataError(f"{source} has no classes; put the images into one sub-folder a class")
     how = replace(how, resolution=how.resolution if resolution is None else resolution)

@@ -10,6 +10,7 @@ import pytest
 
 from regnet_edge import codec
 from regnet_edge.artifact import (
+    IMAGENET,
     Artifact,
     Calibration,
     ExportRequest,
@@ -91,10 +92,20 @@ def test_preprocessing_refuses_what_no_image_can_be(tiny: ModelSpec) -> None:
         ({"std": (0.0, 1.0, 1.0)}, "std is positive"),
         ({"mean": (0.5,)}, "one number a channel"),
         ({"color": "CMYK"}, "unknown color"),
-        ({"crop_fraction": 0.0}, "crop_fraction"),
+        ({"resize_px": 31}, "resized to 31 pixels has no 32 to cut out"),
+        ({"crop_mode": "pad"}, "unknown crop_mode 'pad'"),
+        ({"interpolation": "cubic"}, "unknown interpolation"),
     ]:
         with pytest.raises(UsageError, match=sentence):
             replace(tiny.preprocessing, **arguments)
+
+
+def test_a_preprocessing_at_another_size_keeps_its_crop_and_says_its_pixels(tiny: ModelSpec) -> None:
+    assert tiny.preprocessing.resize_px == 32
+    larger = tiny.at_resolution(48).preprocessing
+    assert (larger.resolution, larger.resize_px) == (48, 48)
+    wide = IMAGENET.at_resolution(288)
+    assert (wide.resolution, wide.resize_px) == (288, 329)
 
 
 def test_a_model_s_labels_and_channels_must_fit(tiny: ModelSpec) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import struct
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from regnet_edge import data
-from regnet_edge.artifact import IMAGENET, Color, Interpolation, Preprocessing
+from regnet_edge.artifact import IMAGENET, Color, CropMode, Interpolation, Preprocessing
 from regnet_edge.data import FASHION_MNIST, Images
 from regnet_edge.errors import DataError
 
@@ -203,21 +205,30 @@ class TestPreprocessing:
         h=st.integers(1, 40),
         w=st.integers(1, 40),
         side=st.integers(1, 24),
-        crop=st.floats(0.5, 1.0),
+        more=st.integers(0, 20),
         rgb=st.booleans(),
         color=st.sampled_from(["RGB", "BGR", "GRAY"]),
-        interpolation=st.sampled_from(["nearest", "bilinear", "bicubic"]),
+        interpolation=st.sampled_from(get_args(Interpolation)),
+        mode=st.sampled_from(get_args(CropMode)),
     )
     @settings(max_examples=50)
     def test_every_image_gets_the_shape_that_was_asked_for(
-        self, h: int, w: int, side: int, crop: float, rgb: bool, color: Color, interpolation: Interpolation
+        self,
+        h: int,
+        w: int,
+        side: int,
+        more: int,
+        rgb: bool,
+        color: Color,
+        interpolation: Interpolation,
+        mode: CropMode,
     ) -> None:
         n = 1 if color == "GRAY" else 3
-        how = Preprocessing(color, (0.5,) * n, (0.25,) * n, side, interpolation, crop)
+        how = Preprocessing(color, (0.2,) * n, (0.25,) * n, side, interpolation, side + more, mode)
         pixels = np.full((2, h, w, 3) if rgb else (2, h, w), 51, np.uint8)
         found = data.preprocess(Images(pixels), how)
         assert found.shape == (2, n, side, side)
-        assert found == pytest.approx((51 / 255 - 0.5) / 0.25)  # a flat image stays flat
+        assert found == pytest.approx(0, abs=1e-6)  # a flat image stays flat, and the border is the mean's
 
     @pytest.mark.parametrize(("h", "w"), [(50, 40), (31, 77), (224, 224), (300, 299)])
     def test_resizing_and_cropping_are_torchvisions(self, h: int, w: int) -> None:
@@ -226,6 +237,27 @@ class TestPreprocessing:
         reference = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])
         expected = np.asarray(reference(Image.fromarray(pixels)))
         assert np.array_equal(data.fit(Images(pixels[None]), IMAGENET)[0], expected)
+
+    @pytest.mark.parametrize("mode", get_args(CropMode))
+    @pytest.mark.parametrize(("h", "w"), [(50, 41), (31, 77), (32, 32), (61, 60)])
+    def test_center_squash_and_border_are_timms(self, h: int, w: int, mode: CropMode) -> None:
+        factory = pytest.importorskip("timm.data.transforms_factory")
+        compose = pytest.importorskip("torchvision.transforms").Compose
+        pixels = RNG.integers(0, 256, (h, w, 3), np.uint8)
+        for side, fraction in [(32, 1.0), (31, 0.9)]:
+            reference = factory.transforms_imagenet_eval(side, fraction, mode, interpolation="bicubic")
+            expected = np.asarray(compose(reference.transforms[:2])(Image.fromarray(pixels)))
+            how = replace(IMAGENET, resolution=side, interpolation="bicubic", crop_mode=mode)
+            how = replace(how, resize_px=int(side / fraction))
+            assert np.array_equal(data.fit(Images(pixels[None]), how)[0], expected)
+
+    @pytest.mark.parametrize(("h", "w"), [(50, 41), (31, 77), (61, 60)])
+    def test_half_a_pixel_of_the_crop_is_dropped_as_transformers_does(self, h: int, w: int) -> None:
+        transforms = pytest.importorskip("transformers.image_transforms")
+        pixels = RNG.integers(0, 256, (h, w, 3), np.uint8)
+        how = replace(IMAGENET, resolution=28, resize_px=min(h, w), crop_rounding="floor")
+        expected = transforms.center_crop(pixels, (28, 28), input_data_format="channels_last")
+        assert np.array_equal(data.fit(Images(pixels[None]), how)[0], expected)
 
     def test_colors_are_converted_as_pil_does(self) -> None:
         rgb = RNG.integers(0, 256, (2, 5, 5, 3), np.uint8)
