@@ -1,0 +1,72 @@
+"""Records are whole lines: what was written is read back, and what was damaged is named and left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from regnet_edge.complexity import complexity
+from regnet_edge.config import AnyNetConfig, Stage
+from regnet_edge.design_space.records import Record, Rule, Subject, append, read
+from regnet_edge.errors import DataError, UsageError
+
+NET = AnyNetConfig((Stage(1, 8, 8), Stage(2, 16, 8)), stem_width=8, num_classes=2)
+
+
+def record(index: int, error: float | None = 20.0, arm: str = "A") -> Record:
+    subject = Subject(arm, index, NET, 32, 2, seed=index, draw=7, rule=Rule(3, 8, 8.0, 2.0))
+    if error is None:
+        return Record.failed(subject, "the loss became\nnan")
+    counts = complexity(NET, 32)
+    return Record(
+        subject, counts.flops, counts.params, counts.activations, error, {1: 40.0, 2: error}, (50.0, 30.0)
+    )
+
+
+def test_what_was_written_is_read_back_in_order_of_the_index(tmp_path: Path) -> None:
+    append(tmp_path / "records-2.jsonl", [record(3), record(1, None)])
+    append(tmp_path / "records-1.jsonl", [record(2)])
+    found = read(tmp_path)
+    assert found.records == (record(1, None), record(2), record(3))
+    assert [r.subject.index for r in found.trained] == [2, 3]
+    assert found.records[0].failure == "the loss became nan"
+
+
+def test_a_cut_line_is_named_and_the_next_record_starts_a_line_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "records.jsonl"
+    append(file, [record(1), record(2)])
+    file.write_bytes(file.read_bytes()[:-30])
+    append(file, [record(3)])
+    found = read(file)
+    assert [r.subject.index for r in found.records] == [1, 3]
+    assert len(found.damaged) == 1
+    assert f"{file}, line 2" in found.damaged[0]
+
+
+def test_a_success_replaces_a_failure_of_the_same_subject(tmp_path: Path) -> None:
+    append(tmp_path / "records.jsonl", [record(1, None), record(1), replace(record(1), error=9.0)])
+    assert [r.error for r in read(tmp_path).records] == [20.0]
+
+
+def test_a_record_as_a_row_has_the_counts_and_each_stages_numbers() -> None:
+    row = record(4).row()
+    assert row["error"] == 20.0
+    assert (row["d2"], row["w2"], row["g1"], row["b1"]) == (2, 16, 8, 1.0)
+    assert (row["w0"], row["wm"], row["depth"]) == (8, 2.0, 3)
+    assert row["flops"] == complexity(NET, 32).flops
+
+
+def test_records_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="between 0 and 100"):
+        replace(record(1), error=float("nan"))
+    with pytest.raises(DataError, match="an error or a failure"):
+        replace(record(1), failure="no")
+    with pytest.raises(UsageError, match="resolution is at least 1"):
+        replace(record(1).subject, resolution=0)
+    with pytest.raises(DataError, match="no records at"):
+        read(tmp_path)
+    append(tmp_path / "records.jsonl", [record(1)])
+    with pytest.raises(UsageError, match="its arms are A"):
+        read(tmp_path).arm("B")
