@@ -20,10 +20,17 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 EXIF_ORIENTATION = 274
 
 
-def how(color: str, side: int, interpolation: str = "bilinear", crop: float = 1.0) -> Preprocessing:
-    """A preprocessing with the usual mean and std of its color."""
+def how(
+    color: str,
+    side: int,
+    interpolation: str = "bilinear",
+    px: int = 0,
+    mode: str = "center",
+    to: str = "even",
+) -> Preprocessing:
+    """A preprocessing with the usual mean and std of its color; px is resize_px, `to` the crop's rounding."""
     mean, std = ((0.286,), (0.353,)) if color == "GRAY" else IMAGENET
-    return Preprocessing(color, mean, std, side, interpolation, crop)  # type: ignore[arg-type]  # literals, checked there
+    return Preprocessing(color, mean, std, side, interpolation, px, mode, to)  # type: ignore[arg-type]  # literals, checked there
 
 
 def noise(seed: int, *shape: int) -> data.Pixels:
@@ -78,19 +85,25 @@ def cases() -> list[tuple[str, str, Preprocessing]]:
         ("bilinear-up", small, how("RGB", 20)),
         ("bicubic-up", small, how("RGB", 20, "bicubic")),
         ("nearest-up", small, how("RGB", 20, "nearest")),
-        ("bilinear-crop", tall, how("RGB", 21, crop=0.875)),
-        ("bicubic-crop", tall, how("RGB", 21, "bicubic", 0.875)),
-        ("bicubic-crop-odd", large, how("RGB", 23, "bicubic", 0.95)),
-        ("bilinear-crop-half", large, how("RGB", 16, crop=0.5)),
+        ("bilinear-crop", tall, how("RGB", 21, px=24)),
+        ("bicubic-crop", tall, how("RGB", 21, "bicubic", 24)),
+        ("bicubic-crop-odd", large, how("RGB", 23, "bicubic", 24)),
+        ("bilinear-crop-half", large, how("RGB", 16, px=32)),
         ("bgr", wide, how("BGR", 16)),
         ("rgb-to-gray", wide, how("GRAY", 28)),
-        ("rgb-to-gray-bicubic", large, how("GRAY", 28, "bicubic", 0.9)),
+        ("rgb-to-gray-bicubic", large, how("GRAY", 28, "bicubic", 31)),
         ("gray-to-gray", gray, how("GRAY", 28)),
         ("gray-exact", exact, how("GRAY", 28)),
-        ("gray-to-rgb", gray, how("RGB", 24, crop=0.875)),
+        ("gray-to-rgb", gray, how("RGB", 24, px=27)),
         ("palette", palette, how("RGB", 24)),
         ("one-pixel-wide", line, how("RGB", 8)),
         ("same-short-side", wide, how("RGB", 43)),
+        ("squash", wide, how("RGB", 24, "bicubic", mode="squash")),
+        ("squash-crop", tall, how("RGB", 21, px=24, mode="squash")),
+        ("border", tall, how("RGB", 24, "bicubic", mode="border")),
+        ("border-crop", large, how("RGB", 21, px=25, mode="border")),
+        ("crop-floor", large, how("RGB", 23, "bicubic", 24, to="floor")),
+        ("lanczos", wide, how("RGB", 24, "lanczos", 27)),
     ]
     turned = [(f"exif-{o}", jpeg(f"exif-{o}", blocks(), o), how("RGB", 20)) for o in range(1, 9)]
     return found + turned
