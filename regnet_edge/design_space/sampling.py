@@ -1,30 +1,34 @@
-"""Seeded draws from a design space: log-uniform in depth, width and group width (paper sec. 3.1, 3.3).
+"""Seeded samples of a design space within a window of flops: draw k is the same however many were asked for.
 
-A draw that cannot be meant (two steps of the rule rounded to one width, counts outside the regime) is
-drawn again, so that the same generator gives the same networks for ever.
+Draw k takes row k of a table of uniform numbers that only the seed decides; what the space, the window or a
+cap does not mean is rejected and counted. Networks come out in the order of their draws, each one once.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regnet_edge.complexity import Complexity, complexity
-from regnet_edge.config import WIDTH_QUANTUM, AnyNetConfig, RegNetConfig, Stage
+from regnet_edge.complexity import Complexity
+from regnet_edge.config import AnyNetConfig, RegNetConfig
 from regnet_edge.errors import UsageError
-from regnet_edge.vectorized import RegNetDraws, evaluate
 
-from .spaces import AnyNetSpace, Booleans, RegNetSpace, within_caps
+from .spaces import AnyNetSpace, Candidates, RegNetSpace, Space
+from .spans import Floats
+from .stage_counts import Booleans, Counts, count
 
-PATIENCE = 20_000  # draws without a hit before a regime counts as empty
-BATCH = 1024  # rules drawn and counted at once
+BLOCK = 4096  # rows of uniform numbers made at once, all from one generator
+PATIENCE = 100 * BLOCK  # draws without a new network before a window counts as empty
+PROBE = 4 * BLOCK  # draws that show how far a space of rules reaches
+MARGIN = 2.0  # how far beyond what those reached a window may lie and still be tried
 
-T = TypeVar("T")
 Numbers = NDArray[Any]
 
 
@@ -42,6 +46,8 @@ class Regime:
     def __post_init__(self) -> None:
         if not 0 <= self.min_flops <= self.max_flops:
             raise UsageError(f"flops go from {self.min_flops:g} up, not to {self.max_flops:g}")
+        if self.resolution < 1:
+            raise UsageError(f"resolution is at least 1 pixel, not {self.resolution}")
 
     @classmethod
     def around(cls, flops: float, tolerance: float = 0.01, resolution: int = 224) -> Regime:
@@ -50,124 +56,197 @@ class Regime:
 
     def allows(self, depth: int, counts: Complexity) -> bool:
         """Whether a network of that depth and those counts belongs to it."""
-        numbers = (np.asarray(v) for v in (depth, counts.flops, counts.params, counts.activations))
-        return bool(self.within(*numbers))
+        numbers = (np.asarray(v, dtype=np.float64) for v in (counts.flops, counts.params, counts.activations))
+        return bool(self.rejections(np.asarray(float(depth)), Counts(*numbers))["outside"] == 0)
 
-    def within(self, depth: Numbers, flops: Numbers, params: Numbers, activations: Numbers) -> Booleans:
-        """The same for arrays of shape (n,)."""
-        enough = (flops >= self.min_flops) & (flops <= self.max_flops) & (params <= self.max_params)
-        found: Booleans = enough & (activations <= self.max_activations) & (depth <= self.max_depth)
-        return found
+    def rejections(self, depth: Numbers, counts: Counts) -> dict[str, Booleans]:
+        """Why each network is not in it, by reason, and `outside` for any of them."""
+        found = {
+            "below the flop window": counts.flops < self.min_flops,
+            "above the flop window": counts.flops > self.max_flops,
+            "above max_params": counts.params > self.max_params,
+            "above max_activations": counts.activations > self.max_activations,
+            "above max_depth": depth > self.max_depth,
+        }
+        return {**found, "outside": np.logical_or.reduce(list(found.values()))}
 
 
 ANYWHERE = Regime()
 
 
-def log_uniform(rng: np.random.Generator, low: float, high: float, quantum: int = 1) -> int:
-    """A multiple of quantum in [low, high], its logarithm uniform."""
-    drawn = math.exp(rng.uniform(math.log(low), math.log(high)))
-    return int(np.clip(round(drawn / quantum) * quantum, low, high))
+def uniforms(seed: int, dims: int) -> Iterator[Floats]:
+    """Tables of uniform numbers in [0, 1), (BLOCK, dims) each, for ever; rows follow one another."""
+    for block in itertools.count():
+        yield np.random.default_rng((seed, block)).random((BLOCK, dims))
 
 
-def draw_anynet(space: AnyNetSpace, rng: np.random.Generator) -> AnyNetConfig:
-    """One network of the space, adjusted to its groups as the authors' code does."""
-    n = space.stages
-    depths = [log_uniform(rng, 1, space.max_depth) for _ in range(n)]
-    widths = [log_uniform(rng, WIDTH_QUANTUM, space.max_width, WIDTH_QUANTUM) for _ in range(n)]
-    ratios = _choices(rng, space.bottleneck_ratios, n, space.shared_bottleneck)
-    groups = _choices(rng, space.group_widths, n, space.shared_group)
-    depths = sorted(depths) if space.rising_depths else depths
-    widths = sorted(widths) if space.rising_widths else widths
-    stages = tuple(
-        Stage.compatible(d, w, int(g), b) for d, w, g, b in zip(depths, widths, groups, ratios, strict=True)
-    )
-    return AnyNetConfig(stages, se_ratio=float(rng.choice(space.se_ratios)))
+def nth(space: Space, seed: int, k: int) -> Candidates:
+    """Draw k of a space, from 0, as one candidate."""
+    table = next(itertools.islice(uniforms(seed, space.dims), k // BLOCK, None))
+    return space.draw(table[k % BLOCK][None])
 
 
-def _choices(rng: np.random.Generator, values: tuple[float, ...], n: int, shared: bool) -> list[float]:
-    drawn = rng.choice(values, size=1 if shared else n)
-    return [float(v) for v in np.broadcast_to(drawn, n)]
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A network of a sample: which draw it was, its counts, and the rule that made it, if one did."""
+
+    draw: int
+    config: AnyNetConfig
+    complexity: Complexity
+    rule: RegNetConfig | None = None
 
 
-def draw_rules(space: RegNetSpace, n: int, rng: np.random.Generator) -> RegNetDraws:
-    """n rules of the space, those too that make no network of it."""
-    return RegNetDraws(
-        depth=_log_uniforms(rng, space.depth, n, 1),
-        w0=_log_uniforms(rng, space.w0, n, WIDTH_QUANTUM),
-        wa=_log_uniforms(rng, space.wa, n, 0),
-        wm=rng.uniform(space.wm[0], space.wm[1], n),
-        group_width=rng.choice(space.group_widths, n),
-        bottleneck_ratio=rng.choice(space.bottleneck_ratios, n),
-        se_ratio=rng.choice(space.se_ratios, n),
-    )
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Different networks of a space within a window, with what was rejected on the way, by reason.
 
-
-def _log_uniforms(rng: np.random.Generator, span: tuple[float, float], n: int, quantum: int) -> Numbers:
-    low, high = span
-    drawn = np.exp(rng.uniform(math.log(low), math.log(high), n))
-    return np.clip(np.round(drawn / quantum) * quantum, low, high) if quantum else drawn
-
-
-def anynets(
-    space: AnyNetSpace, rng: np.random.Generator, regime: Regime = ANYWHERE
-) -> Iterator[AnyNetConfig]:
-    """Networks of the space within the regime, for ever; raises UsageError where none turns up."""
-    misses = 0
-    while misses < PATIENCE:
-        config = draw_anynet(space, rng)
-        if regime.allows(config.depth, complexity(config, regime.resolution)):
-            misses = 0
-            yield config
-        else:
-            misses += 1
-    raise UsageError(_empty(space.name))
-
-
-def regnets(
-    space: RegNetSpace, rng: np.random.Generator, regime: Regime = ANYWHERE
-) -> Iterator[RegNetConfig]:
-    """Rules of the space within the regime and its caps, for ever; raises UsageError where none turns up.
-
-    Rules two of whose steps round to one width do not count, as in the authors' sampler.
+    draws: how many were made, up to the last one that was kept.
     """
-    misses = 0
-    while misses < PATIENCE:
-        draws = draw_rules(space, BATCH, rng)
-        counts = evaluate(draws, regime.resolution)
-        numbers = counts.flops, counts.params, counts.activations
-        belongs = counts.regular & regime.within(np.asarray(draws.depth), *numbers)
-        if space.capped:
-            belongs &= within_caps(*numbers)
-        misses = 0 if belongs.any() else misses + BATCH
-        yield from (draws.config(int(i)) for i in np.flatnonzero(belongs))
-    raise UsageError(_empty(space.name))
+
+    space: str
+    seed: int
+    regime: Regime
+    drawn: tuple[Drawn, ...]
+    draws: int
+    rejected: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def configs(self) -> tuple[AnyNetConfig, ...]:
+        """The networks, in order of their draws."""
+        return tuple(d.config for d in self.drawn)
+
+    @property
+    def accepted(self) -> float:
+        """The share of draws that were kept."""
+        return len(self.drawn) / self.draws if self.draws else 0.0
 
 
-def _empty(name: str) -> str:
-    return f"{PATIENCE} draws from {name} found no further network in that regime; widen its limits"
+def sample(space: Space, n: int, seed: int = 0, regime: Regime = ANYWHERE) -> Sample:
+    """The first n different networks among the draws of `seed`; n more give the same and n more.
+
+    Raises UsageError where the window cannot be met, with the range of flops that the space reaches.
+    """
+    if n < 1 or seed < 0:
+        raise UsageError(f"a sample has at least 1 network and a seed from 0 up, not {n} and {seed}")
+    _check_reach(space, regime)
+    kept: dict[AnyNetConfig, Drawn] = {}
+    rejected: Counter[str] = Counter()
+    for block, u in enumerate(uniforms(seed, space.dims)):
+        found = _within(space, space.draw(u), regime, block * BLOCK)
+        for drawn in found.drawn():
+            if kept.setdefault(drawn.config, drawn) is not drawn:
+                found.reasons[drawn.draw - block * BLOCK] = "drawn before"
+            if len(kept) == n:
+                rejected.update(r for r in found.reasons[: drawn.draw - block * BLOCK + 1] if r)
+                return Sample(space.name, seed, regime, tuple(kept.values()), drawn.draw + 1, dict(rejected))
+        rejected.update(r for r in found.reasons if r)
+        last = max((d.draw for d in kept.values()), default=-1)
+        if (block + 1) * BLOCK - last > PATIENCE:
+            raise UsageError(_exhausted(space, regime, len(kept)))
+    raise AssertionError  # uniforms never ends
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """One block's candidates with the reason why each is not meant, empty for those that are."""
+
+    candidates: Candidates
+    space: Space
+    counts: Counts
+    reasons: NDArray[np.object_]
+    first: int
+
+    def drawn(self) -> Iterator[Drawn]:
+        """The accepted ones."""
+        c = self.counts
+        for i in np.flatnonzero(self.reasons == "").tolist():
+            numbers = (int(v[i]) for v in (c.flops, c.params, c.activations))
+            config = self.candidates.nets.config(i, self.space.frame)
+            yield Drawn(self.first + i, config, Complexity(*numbers), self.candidates.rule(i))
+
+
+def _within(space: Space, candidates: Candidates, regime: Regime, first: int) -> _Block:
+    nets, valid = candidates.nets, candidates.valid
+    counts = count(nets, space.frame, regime.resolution)
+    reasons: NDArray[np.object_] = np.where(valid, "", _INVALID).astype(object)
+    for cap in space.caps:
+        reasons[(reasons == "") & ~cap.allows(counts)] = f"above the cap on {cap.quantity}"
+    for reason, which in regime.rejections(nets.depths.sum(axis=1), counts).items():
+        reasons[(reasons == "") & which] = reason
+    return _Block(candidates, space, counts, reasons, first)
+
+
+_INVALID = "the rule's stages"
+
+
+def reach(space: Space, resolution: int = 224) -> tuple[float, float]:
+    """(least, most) flops of a space: exact for AnyNets, for rules what many draws and the corners have."""
+    with np.errstate(invalid="ignore"):
+        corners = space.draw(_corners(space))
+        flops = count(corners.nets, space.frame, resolution).flops[corners.valid]
+        if isinstance(space, RegNetSpace):
+            for u in itertools.islice(uniforms(0, space.dims), PROBE // BLOCK):
+                found = space.draw(u)
+                flops = np.append(flops, count(found.nets, space.frame, resolution).flops[found.valid])
+    if not len(flops):
+        raise UsageError(f"no draw of {space.name} makes a network; widen its ranges")
+    return float(flops.min()), float(flops.max())
+
+
+def _corners(space: Space) -> Floats:
+    """Uniform numbers at the ends of every range, choices of all stages alike, (n, dims)."""
+    if isinstance(space, AnyNetSpace):
+        s, ends = space.stages, (0.0, np.nextafter(1, 0))
+        choices = [_steps(c) for c in (space.bottleneck_ratios, space.group_widths, space.se_ratios)]
+        rows = itertools.product(ends, ends, *choices)
+        return np.array([[*[d] * s, *[w] * s, *[b] * s, *[g] * s, se] for d, w, b, g, se in rows])
+    ends7 = [(0.0, 0.25, 0.5, 0.75, 1 - 1e-12)] * 4 + [(0.0, 1 - 1e-12)] * 3
+    return np.array(list(itertools.product(*ends7)))
+
+
+def _steps(choices: tuple[float, ...]) -> list[float]:
+    """Uniform numbers that hit the middle of each choice, were they equally likely, and the ends."""
+    middles = [(i + 0.5) / len(choices) for i in range(len(choices))]
+    return [0.0, *middles, 1 - 1e-12]
+
+
+def _check_reach(space: Space, regime: Regime) -> None:
+    low, high = reach(space, regime.resolution)
+    margin = 1.0 if isinstance(space, AnyNetSpace) else MARGIN
+    if regime.min_flops > high * margin or regime.max_flops < low / margin:
+        raise UsageError(f"no network in {_window(regime)}: {_reaches(space, regime, low, high)}")
+
+
+def _exhausted(space: Space, regime: Regime, n: int) -> str:
+    more = "no network" if n == 0 else f"only {n} different networks"
+    low, high = reach(space, regime.resolution)
+    return f"{more} in {_window(regime)} among {PATIENCE:,} draws: {_reaches(space, regime, low, high)}"
+
+
+def _window(regime: Regime) -> str:
+    return f"{regime.min_flops / 1e6:g} to {regime.max_flops / 1e6:g} MF"
+
+
+def _reaches(space: Space, regime: Regime, low: float, high: float) -> str:
+    return (
+        f"{space.name} reaches {low / 1e6:.3g} to {high / 1e6:,.0f} MF at {regime.resolution} px; choose a "
+        "window inside, or widen the limits"
+    )
+
+
+# As the callers have them that hold a generator of their own
 
 
 def sample_anynets(
     space: AnyNetSpace, n: int, rng: np.random.Generator, regime: Regime = ANYWHERE
 ) -> tuple[AnyNetConfig, ...]:
-    """n different networks of the space within the regime."""
-    return _distinct(anynets(space, rng, regime), n, space.name, key=lambda config: config)
+    """n different networks of the space within the regime, by a seed that rng gives."""
+    return sample(space, n, int(rng.integers(2**63)), regime).configs
 
 
 def sample_regnets(
     space: RegNetSpace, n: int, rng: np.random.Generator, regime: Regime = ANYWHERE
 ) -> tuple[RegNetConfig, ...]:
-    """n rules of the space within the regime whose networks differ."""
-    return _distinct(regnets(space, rng, regime), n, space.name, key=lambda rule: rule.anynet())
-
-
-def _distinct(draws: Iterator[T], n: int, name: str, key: Callable[[T], AnyNetConfig]) -> tuple[T, ...]:
-    kept: dict[AnyNetConfig, T] = {}
-    misses = 0
-    while len(kept) < n:
-        drawn = next(draws)
-        misses = misses + 1 if key(drawn) in kept else 0
-        kept.setdefault(key(drawn), drawn)
-        if misses >= PATIENCE:
-            raise UsageError(_empty(name))
-    return tuple(kept.values())
+    """n rules of the space within the regime whose networks differ, by a seed that rng gives."""
+    found = sample(space, n, int(rng.integers(2**63)), regime)
+    return tuple(d.rule for d in found.drawn if d.rule is not None)
