@@ -51,6 +51,7 @@ __all__ = [
     "augment",
     "class_accuracy",
     "correct",
+    "measure",
     "precise_batch_norm",
     "train",
 ]
@@ -257,10 +258,29 @@ def train(
         evaluation = Batches.of(dataset.evaluation, plan)
         run = _start(plan, out_dir, images.fingerprint, resume)
         while run.epochs_done < plan.epochs:
-            _epoch(run, images, evaluation, out_dir, progress, clock)
+            line = _epoch(run, images, evaluation, progress, clock)
+            _keep(run, line, images.fingerprint, out_dir)
         precise_batch_norm(run.result, images, plan)
         right = correct(run.result, evaluation, plan.preprocessing)
         return _finish(run, dataset, right, out_dir)
+
+
+def measure(
+    plan: TrainPlan,
+    images: Batches,
+    evaluation: Batches,
+    *,
+    progress: Callable[[Progress], None] = lambda _: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[Metrics, ...]:
+    """The metrics of every epoch of a network that is trained in memory; nothing is written.
+
+    images and evaluation are those of any plan with this one's preprocessing and device, so that many
+    networks share them. Raises RegNetEdgeError where the loss diverges.
+    """
+    with _settings(plan):
+        run = _Run(plan)
+        return tuple(_epoch(run, images, evaluation, progress, clock) for _ in range(plan.epochs))
 
 
 @contextlib.contextmanager
@@ -325,10 +345,10 @@ def _epoch(
     run: _Run,
     images: Batches,
     evaluation: Batches,
-    out_dir: Path,
     progress: Callable[[Progress], None],
     clock: Callable[[], float],
-) -> None:
+) -> Metrics:
+    """The next epoch's training and, where the plan asks for it, evaluation."""
     plan, begun, epoch = run.plan, clock(), run.epochs_done
     loss, accuracy = _train_epoch(run, images, progress, clock)
     measured = None
@@ -336,9 +356,8 @@ def _epoch(
         candidate = copy.deepcopy(run.result)
         precise_batch_norm(candidate, images, plan)
         measured = correct(candidate, evaluation, plan.preprocessing).float().mean().item()
-    line = Metrics(epoch, plan.lr_at(epoch), loss, accuracy, measured, round(clock() - begun, 3))
     run.epochs_done += 1
-    _keep(run, line, images.fingerprint, out_dir)
+    return Metrics(epoch, plan.lr_at(epoch), loss, accuracy, measured, round(clock() - begun, 3))
 
 
 def _keep(run: _Run, line: Metrics, fingerprint: str, out_dir: Path) -> None:

@@ -223,7 +223,7 @@ def adapt(
         how = replace(IMAGENET if config.in_channels != 1 else GRAY, resolution=32, resize_px=32)
     if not classes:
         raise DataError(f"{source} has no classes; put the images into one sub-folder a class")
-    how = replace(how, resolution=how.resolution if resolution is None else resolution)
+    how = how if resolution is None else how.at_resolution(resolution)
     return replace(config, num_classes=len(classes), in_channels=how.channels), how
 
 

@@ -356,3 +356,19 @@ class TestCommand:
             if value is not None and name not in ("config", "data", "flip"):
                 assert text is not None
                 assert text.endswith(f"[default: {value}]"), name
+
+
+def test_another_resolution_resizes_the_whole_image(folder: Path) -> None:
+    for source in ("fashion-mnist", str(folder)):
+        for side in (16, 64):
+            _, how = train_plan.adapt(TINY, source, side)
+            assert (how.resolution, how.resize_px) == (side, side)
+
+
+def test_training_in_memory_measures_what_training_to_disk_does(plan: TrainPlan, tmp_path: Path) -> None:
+    train.train(plan, tmp_path)
+    dataset = train_plan.read(plan)
+    images, evaluation = (train.Batches.of(i, plan) for i in (dataset.train, dataset.evaluation))
+    lines = train.measure(plan, images, evaluation)
+    kept = [json.loads(line) for line in (tmp_path / train.METRICS).read_text().splitlines()]
+    assert [(m.loss, m.accuracy) for m in lines] == [(k["loss"], k["accuracy"]) for k in kept]
