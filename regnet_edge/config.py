@@ -16,7 +16,7 @@ import numpy as np
 from regnet_edge.errors import ConfigError
 
 BlockType = Literal["x", "r", "v", "vr"]
-Activation = Literal["relu", "silu"]
+Activation = Literal["relu", "silu", "gelu"]
 
 WIDTH_QUANTUM = 8  # q in the authors' code: every width is a multiple of it
 
@@ -36,7 +36,7 @@ class Block:
     c_inner: int  # width of the 3x3 convolution
     groups: int
     stride: int
-    c_se: int  # squeezed width of the SE, 0 without one
+    c_se: int  # squeezed width of the SE; 0 without one, also where the ratio rounds to no channel
     has_proj: bool  # a 1x1 shortcut, exactly when width or resolution changes
 
 
@@ -107,7 +107,8 @@ class AnyNetConfig:
     """A network of the paper's AnyNet family (sec. 3.1): stem, stages of equal blocks, head.
 
     se_ratio > 0 makes the X block a Y block. Block r is X without groups, v a single 3x3 without
-    residual, vr the same with one (appendix D). Raises ConfigError on a network that cannot exist.
+    residual, vr the same with one (appendix D). se_activation is the one inside the SE where it differs
+    (transformers has ReLU there, whatever the rest has). Raises ConfigError on a network that cannot exist.
     """
 
     stages: tuple[Stage, ...]
@@ -118,6 +119,7 @@ class AnyNetConfig:
     block: BlockType = "x"
     activation: Activation = "relu"
     stem_stride: int = 2
+    se_activation: Activation | None = None
 
     def __post_init__(self) -> None:
         _require(len(self.stages) >= 1, "a network has at least one stage")
@@ -130,10 +132,11 @@ class AnyNetConfig:
             self.block in get_args(BlockType),
             f"unknown block {self.block!r}; choose from {', '.join(get_args(BlockType))}",
         )
-        _require(
-            self.activation in get_args(Activation),
-            f"unknown activation {self.activation!r}; choose from {', '.join(get_args(Activation))}",
-        )
+        for name in (self.activation, self.se_activation or self.activation):
+            _require(
+                name in get_args(Activation),
+                f"unknown activation {name!r}; choose from {', '.join(get_args(Activation))}",
+            )
         if self.block != "x":
             _require(
                 all(s.groups == 1 for s in self.stages),
@@ -179,7 +182,7 @@ class AnyNetConfig:
                     c_inner=stage.inner_width,
                     groups=stage.groups,
                     stride=stride,
-                    c_se=max(1, round(self.se_ratio * c_in)) if self.se_ratio else 0,
+                    c_se=round(self.se_ratio * c_in),
                     has_proj=self.block != "v" and (c_in != stage.width or stride != 1),
                 )
                 c_in = stage.width

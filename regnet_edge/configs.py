@@ -33,7 +33,7 @@ _RULE_FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
     "act": ("activation", str),
     "stem_stride": ("stem_stride", int),
 }
-_PYCLS_STEM_STRIDES = {"simple_stem_in": 2, "simple_stem_cifar": 1}
+_PYCLS_STEM_STRIDES = {"simple_stem_in": 2, "res_stem_cifar": 1}  # both a 3x3 convolution, BN, ReLU
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from regnet_edge.config import AnyNetConfig, Block
 
 BN_EPS, BN_MOMENTUM = 1e-5, 0.1
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 
 
 class ConvNorm(nn.Module):
@@ -59,7 +59,8 @@ class ResBlock(nn.Module):
             self.a = ConvNorm(block.c_in, block.c_inner, 1)
             self.b = ConvNorm(block.c_inner, block.c_inner, 3, block.stride, block.groups)
             self.c = ConvNorm(block.c_inner, block.c_out, 1)
-        self.se = SqueezeExcite(block.c_inner, block.c_se, config.activation) if block.c_se else None
+        gate = config.se_activation or config.activation
+        self.se = SqueezeExcite(block.c_inner, block.c_se, gate) if block.c_se else None
         self.proj = ConvNorm(block.c_in, block.c_out, 1, block.stride) if block.has_proj else None
         self.act = _ACTIVATIONS[config.activation]()
 

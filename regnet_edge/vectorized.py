@@ -292,8 +292,8 @@ def _add_stage(
 def _add_se(totals: _Totals, ratio: Floats, v: Floats, blocks: tuple[tuple[Floats, Floats], ...]) -> None:
     """Add SE layers: for each (how many blocks, their input width), v to the squeezed width and back."""
     for count, c_in in blocks:
-        squeezed = np.maximum(1, np.rint(ratio * c_in))
-        count = count * (ratio > 0)
+        squeezed = np.rint(ratio * c_in)
+        count = count * (squeezed > 0)  # one that rounds to no channel is no SE
         weights = count * (2 * v * squeezed + v + squeezed)
         totals.flops += weights
         totals.params += weights

@@ -2,7 +2,7 @@
 
 The 24 nets of the authors' model zoo (parameters from the configs, top-1 errors from the logs published
 with facebookresearch/pycls), torchvision's three whose widths its own rounding makes wider, as `_tv`, and
-its RegNetY-128GF. Nothing here needs torch.
+the three large nets of SEER and SWAG (64, 128 and 256 GF). Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -43,9 +43,12 @@ _RULES: dict[str, tuple[int, int, float, float, int, float | None]] = {
     "regnety_12gf": (19, 168, 73.36, 2.37, 112, 19.67),
     "regnety_16gf": (18, 200, 106.23, 2.48, 112, 19.608),
     "regnety_32gf": (20, 232, 115.89, 2.53, 232, 19.066),
+    "regnety_64gf": (20, 352, 147.48, 2.4, 328, None),
     "regnety_128gf": (27, 456, 160.83, 2.52, 264, None),
+    "regnety_256gf": (27, 640, 230.83, 2.53, 373, None),
 }
-_TORCHVISION_ONLY = ("regnety_128gf",)
+# of SEER and SWAG, larger than the authors' zoo; rules as in timm and torchvision
+_LATER = ("regnety_64gf", "regnety_128gf", "regnety_256gf")
 
 # torchvision rounds to the nearest group otherwise (half up, one step more below 0.9 w)
 _TORCHVISION_WIDTHS: dict[str, tuple[int, ...]] = {
@@ -101,8 +104,8 @@ class ZooEntry:
 
 def names() -> tuple[str, ...]:
     """Canonical names, the authors' 24 first, each family by size."""
-    published = [name for name in _RULES if name not in _TORCHVISION_ONLY]
-    return (*published, *(f"{name}_tv" for name in _TORCHVISION_WIDTHS), *_TORCHVISION_ONLY)
+    published = [name for name in _RULES if name not in _LATER]
+    return (*published, *(f"{name}_tv" for name in _TORCHVISION_WIDTHS), *_LATER)
 
 
 def entries() -> Iterator[ZooEntry]:
@@ -171,7 +174,7 @@ def _entry(name: str) -> ZooEntry:
         top1_error=None if tv else error,
         timm=_timm_name(base) + ("_tv" if tv else ""),
         torchvision=_torchvision_name(base) if tv or base not in _TORCHVISION_WIDTHS else "",
-        hf="" if tv or base in _TORCHVISION_ONLY else f"facebook/regnet-{kind}-{_code(base)}",
+        hf="" if tv or base in _LATER else f"facebook/regnet-{kind}-{_code(base)}",
     )
 
 

@@ -102,9 +102,10 @@ def test_every_block_of_the_paper_is_found_in_float_files(tmp_path, name, block)
     assert blame(convert(tmp_path, name, config, "fp32"), IMAGES).worst.own_db > 100
 
 
+@pytest.mark.parametrize("activation", ["silu", "gelu"])
 @pytest.mark.parametrize("name", NAMES)
-def test_silu_is_taken_with_the_layer_before_it(tmp_path, name):
-    config = replace(CONFIG, activation="silu")
+def test_silu_and_gelu_are_taken_with_the_layer_before_them(tmp_path, name, activation):
+    config = replace(CONFIG, activation=activation)
     assert blame(convert(tmp_path, name, config, "fp32"), IMAGES).worst.own_db > 90
 
 

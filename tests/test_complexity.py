@@ -80,11 +80,12 @@ def test_layer_names_are_the_modules_own() -> None:
     assert all(layer.name in modules for layer in layers(config))
 
 
-def test_the_squeezed_width_comes_from_the_blocks_input_and_is_at_least_one() -> None:
+def test_the_squeezed_width_comes_from_the_blocks_input_and_one_that_rounds_to_zero_is_no_se() -> None:
     squeezed = [b.c_se for b in CONFIGS["Y"].blocks()]
     assert squeezed == [8, 4, 8, 8, 12, 16]
-    tiny = RegNetConfig(4, 8, 8.0, 2.0, 8, se_ratio=0.01)
-    assert {b.c_se for b in tiny.anynet().blocks()} == {1}
+    tiny = RegNetConfig(4, 8, 8.0, 2.0, 8, se_ratio=0.02).anynet()
+    assert [(b.c_in, b.c_se) for b in tiny.blocks()] == [(32, 1), (8, 0), (16, 0), (32, 1)]
+    assert [b.se is not None for b in (*build(tiny).s1, *build(tiny).s2)] == [True, False]
 
 
 def test_a_resolution_below_one_is_refused() -> None:

@@ -95,7 +95,7 @@ def test_a_rule_or_network_that_cannot_exist_is_refused_in_one_sentence() -> Non
         ({"in_channels": 0}, "in_channels is at least 1"),
         ({"stem_stride": 3}, "stem_stride is 1 or 2"),
         ({"block": "z"}, "unknown block 'z'"),
-        ({"activation": "gelu"}, "unknown activation 'gelu'"),
+        ({"activation": "elu"}, "unknown activation 'elu'"),
     ]
     for change, sentence in table:
         with pytest.raises(ConfigError, match=sentence):

@@ -64,6 +64,21 @@ def test_logits_equal_transformers_for_the_same_weights(name: str) -> None:
     assert_same_logits(net, other)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # transformers' own, at import
+@pytest.mark.parametrize("act", ["silu", "gelu"])
+@pytest.mark.parametrize("se", [0.0, 0.25])
+def test_silu_gelu_and_a_first_stage_without_downsampling_are_transformers_own(act: str, se: float) -> None:
+    transformers = pytest.importorskip("transformers")
+    stages = (Stage(1, 16, 8, stride=1), Stage(2, 24, 8))
+    gate = "relu" if se else None  # transformers' SE has ReLU, whatever the rest has
+    config = AnyNetConfig(stages, 8, se, num_classes=5, activation=act, se_activation=gate)  # type: ignore[arg-type]  # the table's
+    net = build_latency_subject(config)
+    fields = layouts.hf_config(config)
+    other = transformers.RegNetForImageClassification(transformers.RegNetConfig(**fields))
+    other.load_state_dict(renamed(net, "hf"), strict=True)
+    assert_same_logits(net, other)
+
+
 def test_the_same_seed_builds_the_same_network_and_leaves_torchs_own_generator_alone() -> None:
     config = zoo.find("regnetx_200mf").config
     torch.manual_seed(5)

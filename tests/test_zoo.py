@@ -82,7 +82,9 @@ def test_every_spelling_finds_its_net() -> None:
         "regnety_800mf": ["regnety_008", "RegNetY-800MF", "facebook/regnet-y-008"],
         "regnety_8.0gf_tv": ["regnet_y_8gf", "regnety_080_tv"],
         "regnetx_400mf_tv": ["regnet_x_400mf", "regnetx_004_tv"],
+        "regnety_64gf": ["regnety_640", "facebook/regnet-y-640-seer-in1k", "regnety_640.seer_ft_in1k"],
         "regnety_128gf": ["regnet_y_128gf", "regnety_1280"],
+        "regnety_256gf": ["regnety_2560", "regnety_2560.seer_ft_in1k"],
     }
     for name, spellings in table.items():
         for spelling in spellings:

@@ -194,7 +194,7 @@ def hf_config(config: AnyNetConfig) -> dict[str, object]:
         or config.se_ratio not in (0, HF_SE_RATIO)
         or set(rest) - {2}
         or config.stem_stride != 2
-        or (config.se_ratio and config.activation != "relu")
+        or (config.se_ratio and (config.se_activation or config.activation) != "relu")
     ):
         raise WeightsError(
             "transformers' RegNet has bottleneck_ratio 1, one group width, SE ratio 0 or 0.25 and stride 2 "
