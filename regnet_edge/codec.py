@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, TypeVar
 
 import cattrs
@@ -29,6 +30,22 @@ def dumps(value: object) -> str:
 def canonical(value: object) -> str:
     """The one compact JSON text of a value, for hashing."""
     return json.dumps(to_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def essence(value: object) -> str:
+    """`canonical` of what differs from the fields' defaults only, so that a new field changes no old text."""
+    return json.dumps(_bare(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _bare(value: object) -> Any:
+    if is_dataclass(value):
+        pairs = ((f, getattr(value, f.name)) for f in fields(value))
+        return {f.name: _bare(v) for f, v in pairs if v != _default(f)}
+    return [_bare(v) for v in value] if isinstance(value, tuple) else to_json(value)
+
+
+def _default(f: Field[Any]) -> object:
+    return f.default_factory() if f.default_factory is not MISSING else f.default
 
 
 def from_json(data: Any, kind: type[T]) -> T:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from regnet_edge import codec
 from regnet_edge.complexity import complexity
 from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.design_space.records import Record, Rule, Subject, append, read
@@ -70,3 +72,13 @@ def test_records_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     append(tmp_path / "records.jsonl", [record(1)])
     with pytest.raises(UsageError, match="its arms are A"):
         read(tmp_path).arm("B")
+
+
+def test_the_key_of_a_network_names_only_what_differs_from_the_defaults() -> None:
+    stages = [{"depth": 1, "group_width": 8, "width": 8}, {"depth": 2, "group_width": 8, "width": 16}]
+    assert json.loads(codec.essence(record(5).subject)) == {
+        "arm": "A", "index": 5, "seed": 5, "draw": 7, "epochs": 2, "resolution": 32,
+        "config": {"stages": stages, "stem_width": 8, "num_classes": 2},
+        "rule": {"depth": 3, "w0": 8, "wa": 8.0, "wm": 2.0},
+    }  # fmt: skip
+    assert len({record(5).subject.key, replace(record(5).subject, seed=6).key, record(6).subject.key}) == 3

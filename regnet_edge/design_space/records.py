@@ -58,7 +58,7 @@ class Subject:
     @property
     def key(self) -> str:
         """Twelve hex digits that tell this subject from every other."""
-        return hashlib.sha256(codec.canonical(self).encode()).hexdigest()[:12]
+        return hashlib.sha256(codec.essence(self).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class Record:
 
     error: top-1 in percent after the last epoch, on `images` images; errors: after each epoch that was
     evaluated, by epoch (from 1); train_errors: of every epoch, on augmented images while training. flops
-    in multiply-adds, activations in elements, at the subject's resolution. seconds: of training. task:
-    which images and settings it was trained with, for a reader; versions of what computed it.
+    in multiply-adds, activations in elements, at the subject's resolution. seconds: training and
+    evaluation. task: key of the task it was trained by; versions of what computed it.
     """
 
     subject: Subject
@@ -93,11 +93,13 @@ class Record:
             raise DataError(f"seconds are a number from 0 up, not {self.seconds}")
 
     @classmethod
-    def failed(cls, subject: Subject, failure: str, **more: object) -> Record:
+    def failed(cls, subject: Subject, failure: str, task: str = "") -> Record:
         """The record of a network that gave no error."""
         counts = complexity(subject.config, subject.resolution)
         sentence = " ".join(failure.split()) or "no reason given"
-        return cls(subject, counts.flops, counts.params, counts.activations, None, failure=sentence, **more)  # type: ignore[arg-type]  # the fields' own names
+        return cls(
+            subject, counts.flops, counts.params, counts.activations, None, failure=sentence, task=task
+        )
 
     def row(self) -> dict[str, float | str | None]:
         """The record as plain columns: arm, index, seed, error, counts, depth, and each stage's numbers."""

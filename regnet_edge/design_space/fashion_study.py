@@ -1,0 +1,106 @@
+"""This project's study: the paper's steps on Fashion-MNIST, at a size that one core trains in hours.
+
+16 pixels, stem stride 2, stage strides 1, 2, 2, 1 and 0.8 to 1.2 MF leave the widest stages 100 to 190
+channels, so that group widths are not clipped away, as they are at 28 pixels and half the flops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .population import Task
+from .sampling import Regime
+from .spaces import ANYNET_X_A, ANYNET_X_B, ANYNET_X_C, ANYNET_X_D, ANYNET_X_E, REGNET, AnyNetSpace, Space
+from .stage_counts import Frame
+from .study import Arm, Comparison, Refinement, Study
+
+FRAME = Frame(in_channels=1, num_classes=10, stem_width=16, stem_stride=2, strides=(1, 2, 2, 1))
+WINDOW = Regime(0.8e6, 1.2e6, resolution=16)
+AT_24 = replace(WINDOW, resolution=24)
+FOUR_TIMES = Regime(3.2e6, 4.8e6, resolution=16)
+EPOCHS = 10
+NETS, CONTROLS, REGNETS, REFINED, FACTORS, GENERALITY = 40, 20, 60, 40, 20, 15  # networks an arm
+RULES_POOL = 300  # rules within the window are rare
+TASK = Task("fashion-mnist", train_images=4500, evaluate_every=2)
+
+
+def study() -> Study:
+    """The study as a value, with about 600 networks and one comparison a question."""
+    arms = (*_steps(), *_controls(), _arm("RegNet", REGNET, REGNETS), *_factors(), *_generality())
+    return Study("fashion", TASK, arms, _comparisons(), Refinement("RegNet_refined", "RegNet", REFINED))
+
+
+def _arm(
+    name: str,
+    space: Space,
+    nets: int,
+    partner: str = "",
+    *,
+    regime: Regime = WINDOW,
+    epochs: int = EPOCHS,
+    pool: int = 1000,
+    delay: int = 0,
+) -> Arm:
+    framed = replace(space, frame=replace(FRAME, block=space.frame.block))
+    return Arm(name, framed, regime, nets, epochs, partner, pool, delay)
+
+
+def _steps() -> tuple[Arm, ...]:
+    return (
+        _arm("AnyNetX_A", ANYNET_X_A, NETS),
+        _arm("AnyNetX_B", ANYNET_X_B, NETS, "AnyNetX_A"),
+        _arm("AnyNetX_C", ANYNET_X_C, NETS, "AnyNetX_B"),
+        _arm("AnyNetX_D", ANYNET_X_D, NETS, "AnyNetX_C"),
+        _arm("AnyNetX_E", ANYNET_X_E, NETS, "AnyNetX_D"),
+    )
+
+
+def _controls() -> tuple[Arm, ...]:
+    """What must come out worse, if the instrument works."""
+    return (
+        _arm("widths fall", replace(ANYNET_X_D, widths="falling"), CONTROLS, "AnyNetX_D"),
+        _arm("depths fall", replace(ANYNET_X_E, depths="falling"), CONTROLS, "AnyNetX_E"),
+    )
+
+
+def _factors() -> tuple[Arm, ...]:
+    """One thing changed at a time, on RegNets around b = 1 and g of 8 or 16."""
+    base = replace(REGNET, bottleneck_ratios=(1.0,), group_widths=(8, 16))
+    changed = (
+        ("b=2", replace(base, bottleneck_ratios=(2.0,)), WINDOW),
+        ("b=4", replace(base, bottleneck_ratios=(4.0,)), WINDOW),
+        ("b=1/2", replace(base, bottleneck_ratios=(0.5,)), WINDOW),
+        ("g=1", replace(base, group_widths=(1,)), WINDOW),
+        ("SE", replace(base, se_ratios=(0.25,)), WINDOW),
+        ("24 px", base, AT_24),
+    )
+    return (
+        _arm("b=1", base, FACTORS, pool=RULES_POOL),
+        *(_arm(n, s, FACTORS, "b=1", regime=r, pool=RULES_POOL) for n, s, r in changed),
+    )
+
+
+GENERAL: tuple[tuple[str, AnyNetSpace, Regime, int], ...] = (
+    ("block R", replace(ANYNET_X_C, frame=replace(FRAME, block="r")), WINDOW, EPOCHS),
+    ("block V", replace(ANYNET_X_C, frame=replace(FRAME, block="v")), WINDOW, EPOCHS),
+    ("block VR", replace(ANYNET_X_C, frame=replace(FRAME, block="vr")), WINDOW, EPOCHS),
+    ("5 stages", replace(ANYNET_X_C, stages=5), WINDOW, EPOCHS),
+    ("4 times the flops", ANYNET_X_C, FOUR_TIMES, EPOCHS),
+    ("3 times the epochs", ANYNET_X_C, WINDOW, 3 * EPOCHS),
+)
+
+
+def _generality() -> tuple[Arm, ...]:
+    """C against D under other conditions, after ten rounds of the rest."""
+    found: list[Arm] = []
+    for name, space, regime, epochs in GENERAL:
+        rising, base = replace(space, widths="rising"), f"C, {name}"
+        found += [
+            _arm(base, space, GENERALITY, regime=regime, epochs=epochs, delay=10),
+            _arm(f"D, {name}", rising, GENERALITY, base, regime=regime, epochs=epochs, delay=10),
+        ]
+    return tuple(found)
+
+
+def _comparisons() -> tuple[Comparison, ...]:
+    return ()
