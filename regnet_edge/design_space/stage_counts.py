@@ -195,8 +195,8 @@ def _gates(depth: Floats, c_in: Floats, w: Floats, v: Floats, ratios: Floats) ->
     found = np.zeros((3, len(depth)))
     first = np.minimum(depth, 1)
     for blocks, width in ((first, c_in), (depth - first, w)):
-        squeezed = np.maximum(1, np.rint(ratios * width))
-        blocks = blocks * (ratios > 0)
+        squeezed = np.rint(ratios * width)
+        blocks = blocks * (squeezed > 0)  # one that rounds to no channel is no SE
         weights = blocks * (2 * v * squeezed + v + squeezed)
         found += np.stack([weights, weights, blocks * (v + squeezed)])
     return found
