@@ -31,11 +31,11 @@ test: $(VENV)/.test
 	$(BIN)/pytest
 
 bench: $(VENV)/.test
-	$(BIN)/python bench/complexity.py
-	$(BIN)/python bench/convert_speed.py
-	$(BIN)/python bench/convert_speed.py --int8
-	$(BIN)/python bench/file_latency.py
-	$(BIN)/python bench/file_latency.py --int8
+	$(BIN)/python peers/complexity.py
+	$(BIN)/python peers/convert_speed.py
+	$(BIN)/python peers/convert_speed.py --int8
+	$(BIN)/python peers/file_latency.py
+	$(BIN)/python peers/file_latency.py --int8
 	$(BIN)/regnet-edge convert --target tflite --no-verify --out build/bench
 	$(BIN)/python -m regnet_edge.benchmarks.selftest build/bench/*.tflite
 

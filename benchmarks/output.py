@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from regnet_edge.artifact import Artifact
 
-from .measurement import Observation, OutputParity
 from .plan import Trial
+from .record.measurement import OutputParity
+from .record.observation import Observation
 from .runner import fixed_image
 
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from regnet_edge.artifact import Artifact, Precision
+from regnet_edge.artifact import Artifact
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import UsageError
+from regnet_edge.request import Precision
 
-from .measurement import Cluster, MeasuredArtifact, MeasuredModel, MeasuredPlan, Mode
+from .record.measurement import Cluster, MeasuredArtifact, MeasuredModel, MeasuredPlan, Mode
 from .runner import WARMUP_RULE
 
 RUNTIMES = {"tflite": "litert", "executorch": "executorch", "onnx": "onnxruntime", "coreml": "coreml"}

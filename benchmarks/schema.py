@@ -13,7 +13,8 @@ from regnet_edge.schema import artifact_schema, schema_of, text_of
 
 def measurement_schema() -> dict[str, Any]:
     """The schema of one line of a results file; $defs/Observation is what a runner or the app prints."""
-    from .measurement import VERSION, Measurement, Observation
+    from .record.measurement import VERSION, Measurement
+    from .record.observation import Observation
 
     numbers = {"type": "object", "additionalProperties": {"type": "number"}}
     made = schema_of(Measurement, {"version": {"const": VERSION}, "summary": numbers})

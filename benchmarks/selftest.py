@@ -24,8 +24,8 @@ from regnet_edge.artifact import Artifact
 from regnet_edge.errors import MeasurementError, RegNetEdgeError, UsageError
 
 from .hosts import Host, HostOptions, open_host
-from .measurement import Measurement
 from .plan import Plan, Trial, trials
+from .record.measurement import Measurement
 from .session import QUIET_SHARE, RealWatch, Session, Watch
 
 BUSY = "while True: pass"

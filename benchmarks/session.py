@@ -14,9 +14,11 @@ from typing import Literal, Protocol
 from regnet_edge.errors import MeasurementError
 
 from .hosts import Host
-from .measurement import Device, Measurement, Observation, OutputParity, Provenance, Runtime, merged
 from .plan import Job, Plan, Trial, abba, job_of, measured_plan
-from .validity import judge
+from .record.measurement import Device, Measurement, OutputParity, Provenance
+from .record.merge import merged
+from .record.observation import Observation, Runtime
+from .verdict.rules import judge
 
 QUIET_SHARE = 0.10  # of all CPUs
 LOOK_S = 5.0

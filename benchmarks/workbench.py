@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from regnet_edge.artifact import (
+from regnet_edge.artifact import Artifact
+from regnet_edge.config import AnyNetConfig
+from regnet_edge.errors import ConversionError, ParityError, UnknownNameError
+from regnet_edge.request import (
     NEEDS_CALIBRATION,
-    Artifact,
     Calibration,
     ExportRequest,
     ModelSpec,
     Precision,
     WeightsRef,
 )
-from regnet_edge.config import AnyNetConfig
-from regnet_edge.errors import ConversionError, ParityError, UnknownNameError
 
 from .hosts import Host, HostOptions, open_host
-from .measurement import Measurement
 from .plan import Plan, trials
+from .record.measurement import Measurement
 from .session import Session
 
 VERIFIED_IMAGES = 16
@@ -72,7 +72,7 @@ class Files:
 
     def verify(self, path: Path) -> None:
         """Raise ParityError where the file computes something else than the definition."""
-        from regnet_edge.converters.parity import verify
+        from regnet_edge.converters.proof.parity import verify
 
         [artifact] = verify([path], count=VERIFIED_IMAGES)
         if artifact.parity is not None and not artifact.parity.passed:
@@ -80,7 +80,7 @@ class Files:
 
 
 def _calibration(model: ModelSpec) -> Calibration:
-    from regnet_edge.converters.quantize import calibration
+    from regnet_edge.converters.int8.calibration import calibration
 
     return calibration(model, count=CALIBRATION_IMAGES)
 

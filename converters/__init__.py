@@ -7,13 +7,14 @@ third parties join the same way. Importing a target's module loads nothing heavy
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from regnet_edge.artifact import Artifact, ExportRequest, Precision, Structure
+from regnet_edge.artifact import Artifact, Structure
 from regnet_edge.errors import ToolError, UnknownNameError, UsageError
+from regnet_edge.request import ExportRequest, Precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from regnet_edge.model import RegNet
+
+    from .graph.locate import Op
+
+    Floats = NDArray[np.float32]
 
 GROUP = "regnet_edge.converters"
 INPUT_NAME, OUTPUT_NAME = "image", "logits"
@@ -36,7 +41,26 @@ class Source:
     module: RegNet
     example: torch.Tensor
     program: torch.export.ExportedProgram | None = None
-    calibration: NDArray[np.float32] | None = None
+    calibration: Floats | None = None
+
+
+class Reader(Protocol):
+    """A converted file whose inside can be looked into."""
+
+    @property
+    def image(self) -> str:
+        """The input's name in the graph."""
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """What depends on it, in an order that can run."""
+
+    @property
+    def remark(self) -> str:
+        """How a graph that stands for the file was shown to be the file's, '' where it is the file."""
+
+    def values(self, batches: Iterable[Floats], names: Sequence[str]) -> Iterator[dict[str, Floats]]:
+        """Tensors by name, as real numbers in NCHW, for each batch of the file's size."""
 
 
 class Converter(Protocol):
@@ -55,8 +79,14 @@ class Converter(Protocol):
     def evaluator(self) -> str:
         """What `run` runs the file with, as reports name it."""
 
-    def run(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, artifact: Artifact, images: Floats) -> Floats:
         """Logits (n, classes) of normalized images (n, channels, r, r), any n."""
+
+    def reader(self, artifact: Artifact, net: RegNet, images: Floats) -> Reader:
+        """The inside of a file made from `net` (folded), for blame; raises UsageError where it has none.
+
+        images prove that a graph which stands for the file computes what the file does.
+        """
 
 
 def targets() -> dict[str, Converter]:
@@ -92,38 +122,6 @@ def check_precision(converter: Converter, precision: Precision) -> None:
         raise UsageError(f"target {converter.name} has no precision {precision}; it has {have}")
 
 
-def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Installed version of each distribution; raises ToolError naming the first that is missing."""
-    found: dict[str, str] = {}
-    for package in packages:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            raise ToolError(
-                f"{package} is not installed; pip install 'regnet-edge[all]', then see regnet-edge doctor"
-            ) from None
-    return found
-
-
-def tools(request: ExportRequest) -> dict[str, str]:
-    """Versions of everything that makes the request's file; raises ToolError for what is missing."""
-    found = versions(target(request.target).packages)
-    if not request.via:
-        return found
-    from .onnx_tf import tool_versions
-
-    return {**found, **tool_versions()}
-
-
-def installed(converter: Converter) -> bool:
-    """Whether everything the target needs is installed."""
-    try:
-        versions(converter.packages)
-    except ToolError:
-        return False
-    return True
-
-
 def sidecar_metadata(request: ExportRequest) -> dict[str, Any]:
     """What goes inside a file whose format has a place for it: a flat map of JSON texts."""
     from regnet_edge import codec
@@ -138,17 +136,3 @@ def sidecar_metadata(request: ExportRequest) -> dict[str, Any]:
         "regnet_edge.weights_sha256": model.weights.sha256,
         "regnet_edge.request_key": request.key,
     }
-
-
-def in_batches(
-    forward: Callable[[NDArray[np.float32]], NDArray[np.float32]], images: NDArray[np.float32], batch: int
-) -> NDArray[np.float32]:
-    """Outputs (n, ...) of a file that takes exactly `batch` images; the last batch is filled up."""
-    import numpy as np
-
-    found = []
-    for start in range(0, len(images), batch):
-        piece = images[start : start + batch]
-        filled = np.concatenate([piece, np.repeat(piece[-1:], batch - len(piece), axis=0)])
-        found.append(forward(np.ascontiguousarray(filled))[: len(piece)])
-    return np.concatenate(found)

@@ -19,11 +19,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regnet_edge import codec
-from regnet_edge.artifact import Artifact, ExportRequest, graph_of
+from regnet_edge.artifact import Artifact, graph_of
 from regnet_edge.errors import ArtifactError, RegNetEdgeError
 from regnet_edge.files import move, replacing, size_of
+from regnet_edge.request import ExportRequest
 
-from . import tools, versions
+from .tools import tools, versions
 
 ENVIRONMENT_VARIABLE = "REGNET_EDGE_CACHE"
 OFF = "off"

@@ -17,11 +17,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regnet_edge import codec
-from regnet_edge.artifact import Artifact, ExportRequest, sidecar_of
+from regnet_edge.artifact import Artifact, sidecar_of
 from regnet_edge.errors import ArtifactError, ConversionError, RegNetEdgeError
+from regnet_edge.request import ExportRequest
 
-from . import check_precision, target, tools, versions
+from . import check_precision, target
 from .cache import Cache
+from .tools import tools, versions
 from .worker import Event, Job, Task, read_events
 
 

@@ -20,14 +20,16 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, TextIO
 
 from regnet_edge import codec
-from regnet_edge.artifact import Artifact, Calibration, ExportRequest, Structure
+from regnet_edge.artifact import Artifact, Structure
 from regnet_edge.complexity import layers
 from regnet_edge.errors import ConversionError, RegNetEdgeError
 from regnet_edge.files import move, replacing
+from regnet_edge.request import Calibration, ExportRequest
 
-from . import Converter, Source, target, tools
-from .equalize import network
-from .quantize import images
+from . import Converter, Source, target
+from .int8.calibration import images
+from .int8.network import network
+from .tools import tools
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess

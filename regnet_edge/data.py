@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from regnet_edge.artifact import Color, Preprocessing
 from regnet_edge.errors import DataError
+from regnet_edge.request import Color, Preprocessing
 
 Pixels = npt.NDArray[np.uint8]
 Split = Literal["train", "test"]

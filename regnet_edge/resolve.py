@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regnet_edge import codec
-from regnet_edge.artifact import IMAGENET, Interpolation, ModelSpec, Preprocessing, WeightsRef
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import UsageError, WeightsError
 from regnet_edge.files import sha256_of
+from regnet_edge.request import IMAGENET, Interpolation, ModelSpec, Preprocessing, WeightsRef
 
 if TYPE_CHECKING:
     from regnet_edge.model import RegNet

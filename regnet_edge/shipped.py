@@ -12,10 +12,10 @@ from importlib import resources
 from pathlib import Path
 
 from regnet_edge import codec, data
-from regnet_edge.artifact import ModelSpec, WeightsRef
 from regnet_edge.data import Images
 from regnet_edge.errors import ArtifactError
 from regnet_edge.files import replacing, sha256_of, write_text
+from regnet_edge.request import ModelSpec, WeightsRef
 
 CALIBRATION_IMAGES, CALIBRATION_SEED = 1024, 20170825
 _WEIGHTS, _MODEL = "default.safetensors", "default.json"

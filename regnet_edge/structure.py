@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import MappingProxyType
 
-from regnet_edge.artifact import Route, Structure
+from regnet_edge.artifact import Structure
+from regnet_edge.request import Route
 
 _OP_NAMES = {
     "coreml": ("quantize", "dequantize"),

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, Preprocessing, WeightsRef
+from regnet_edge.artifact import Artifact
 from regnet_edge.config import RegNetConfig
+from regnet_edge.request import ExportRequest, ModelSpec, Preprocessing, WeightsRef
 
 TINY = RegNetConfig(4, 16, 16, 2.5, 8, se_ratio=0.25, num_classes=10).anynet()
 
@@ -33,7 +34,7 @@ def tiny() -> ModelSpec:
 def shipped_artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     """The shipped net converted to every target and verified, by target."""
     from regnet_edge.converters import targets
-    from regnet_edge.converters.parity import verify
+    from regnet_edge.converters.proof.parity import verify
     from regnet_edge.converters.run import convert
     from regnet_edge.shipped import default_model
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from regnet_edge.artifact import Precision
-from regnet_edge.benchmarks.advise import (
+from regnet_edge.benchmarks.doubles.simulated import SimulatedDevice
+from regnet_edge.benchmarks.law.advise import (
     Adviser,
     Budget,
     Choice,
@@ -21,15 +21,17 @@ from regnet_edge.benchmarks.advise import (
     size_law,
     try_out,
 )
-from regnet_edge.benchmarks.law import Point, fit_split
-from regnet_edge.benchmarks.measurement import Measurement, write_line
-from regnet_edge.benchmarks.simulated import SimulatedDevice
+from regnet_edge.benchmarks.law.points import Point
+from regnet_edge.benchmarks.law.study import fit_split
+from regnet_edge.benchmarks.record.measurement import Measurement
+from regnet_edge.benchmarks.record.results import write_line
 from regnet_edge.benchmarks.workbench import Bench, Files
 from regnet_edge.complexity import complexity
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.design_space.sampling import Regime, sample_anynets
 from regnet_edge.design_space.spaces import ANYNET_X_A, REGNET_Y, within_caps
 from regnet_edge.errors import ConversionError, MeasurementError, UsageError
+from regnet_edge.request import Precision
 
 BUDGET = Budget(15.0, max_params=8e6)
 DRAWS = 60

@@ -9,19 +9,9 @@ from pathlib import Path
 import pytest
 
 from regnet_edge import codec
-from regnet_edge.artifact import (
-    IMAGENET,
-    Artifact,
-    Calibration,
-    ExportRequest,
-    ModelSpec,
-    Preprocessing,
-    Structure,
-    WeightsRef,
-    graph_of,
-    without_sidecars,
-)
+from regnet_edge.artifact import Artifact, Structure, graph_of, without_sidecars
 from regnet_edge.errors import ArtifactError, UsageError
+from regnet_edge.request import IMAGENET, Calibration, ExportRequest, ModelSpec, Preprocessing, WeightsRef
 
 
 def made(tiny: ModelSpec, folder: Path) -> Artifact:

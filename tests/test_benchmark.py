@@ -17,30 +17,25 @@ import pytest
 from click.testing import CliRunner
 
 from regnet_edge import codec
-from regnet_edge.artifact import IMAGENET, Artifact, ExportRequest, ModelSpec, Structure, WeightsRef
-from regnet_edge.benchmarks import runner, schema, table
-from regnet_edge.benchmarks.fakes import DEVICE, FakeEngine, FakeHost, FakeWatch, looks, observation
-from regnet_edge.benchmarks.measurement import (
-    Cluster,
-    Device,
-    Measurement,
-    Observation,
-    Timing,
-    merged,
-    parse_line,
-    read_lines,
-    usable,
-    write_line,
-)
+from regnet_edge.artifact import Artifact, Structure
+from regnet_edge.benchmarks import runner, schema
+from regnet_edge.benchmarks.doubles.fakes import DEVICE, FakeEngine, FakeHost, FakeWatch, looks, observation
 from regnet_edge.benchmarks.output import compared
 from regnet_edge.benchmarks.plan import Plan, Trial, abba, cpus_of, job_of, parse_affinity, trials
+from regnet_edge.benchmarks.record.measurement import Cluster, Device, Measurement
+from regnet_edge.benchmarks.record.merge import merged
+from regnet_edge.benchmarks.record.observation import Observation
+from regnet_edge.benchmarks.record.results import parse_line, read_lines, usable, write_line
+from regnet_edge.benchmarks.record.timing import Timing
+from regnet_edge.benchmarks.report import summary, table
 from regnet_edge.benchmarks.selftest import Bench, Rate, agreeing, find_number, quiet_series, rates
 from regnet_edge.benchmarks.selftest import disturbed as count_noticed
 from regnet_edge.benchmarks.session import Moment, Session
-from regnet_edge.benchmarks.validity import shares
+from regnet_edge.benchmarks.verdict.shares import shares
 from regnet_edge.cli import cli
 from regnet_edge.config import RegNetConfig
 from regnet_edge.errors import DeviceError, MeasurementError, RegNetEdgeError, UnknownNameError, UsageError
+from regnet_edge.request import IMAGENET, ExportRequest, ModelSpec, WeightsRef
 
 CONFIG = RegNetConfig(depth=2, w0=8, wa=0, wm=2, group_width=8, num_classes=10).anynet()
 SMALL = replace(IMAGENET, resolution=32)
@@ -625,7 +620,7 @@ def test_a_table_is_sorted_by_latency_and_pools_the_rounds_that_count(make_artif
     made = trials([make_artifact("a.tflite"), make_artifact("b.tflite", data=b"b")], Plan())
     host = FakeHost([quiet(20), quiet(5), disturbed(), quiet(22)])
     found = measured(list(session(host, made, plan=Plan(rounds=2)).run()))
-    slow_last = table.rows(found)
+    slow_last = summary.rows(found)
     assert [r.first.artifact.file for r in slow_last] == ["b.tflite", "a.tflite"]
     assert [r.verdict for r in slow_last] == ["valid", "valid"]
     assert [len(r.rounds) for r in slow_last] == [1, 2]
@@ -633,7 +628,7 @@ def test_a_table_is_sorted_by_latency_and_pools_the_rounds_that_count(make_artif
 
 
 def test_a_table_goes_out_as_csv_and_markdown(make_artifact: MakeArtifact) -> None:
-    rows = table.rows([one(make_artifact)])
+    rows = summary.rows([one(make_artifact)])
     heading, line = table.as_csv(rows, np.random.default_rng(0)).splitlines()
     assert heading == ",".join(table.HEADINGS)
     assert line.startswith("net.tflite,fake,1,")

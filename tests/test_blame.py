@@ -12,16 +12,19 @@ from click.testing import CliRunner
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, Preprocessing, WeightsRef, graph_of
+from regnet_edge.artifact import Artifact, graph_of
 from regnet_edge.cli.blame import command
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.converters import Source, graph_file, quantize, target
-from regnet_edge.converters.anatomy import IMAGE, Op, flowing, locate, points, spans
-from regnet_edge.converters.blame import blame
-from regnet_edge.converters.blame_picture import picture
-from regnet_edge.converters.blame_readers import reader
+from regnet_edge.converters import Source, target
+from regnet_edge.converters.executorch import graph_file
+from regnet_edge.converters.graph.locate import Op, flowing, locate
+from regnet_edge.converters.graph.points import IMAGE, points, spans
+from regnet_edge.converters.int8 import calibration as quantize
+from regnet_edge.converters.proof.blame import blame
+from regnet_edge.converters.proof.blame_picture import picture
 from regnet_edge.errors import ArtifactError, ConversionError, UsageError
 from regnet_edge.model import build_latency_subject, fold_batch_norm
+from regnet_edge.request import ExportRequest, ModelSpec, Preprocessing, WeightsRef
 
 CONFIG = AnyNetConfig((Stage(1, 16, 8), Stage(2, 24, 8)), stem_width=8, se_ratio=0.25, num_classes=5)
 HOW = Preprocessing("RGB", (0.5,) * 3, (0.25,) * 3, 32)
@@ -199,7 +202,7 @@ def test_a_target_that_cannot_be_looked_into_is_refused_by_name(files):
     artifact = files["onnx"]
     foreign = replace(artifact, request=replace(artifact.request, target="openvino"))
     with pytest.raises(UsageError, match="openvino; it can for coreml, executorch, onnx, tflite"):
-        reader(foreign, build_latency_subject(CONFIG), IMAGES)
+        target(foreign.request.target).reader(foreign, build_latency_subject(CONFIG), IMAGES)
 
 
 def test_a_graph_of_another_network_is_refused():

@@ -13,20 +13,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from regnet_edge.artifact import (
-    Artifact,
-    Calibration,
-    ExportRequest,
-    ModelSpec,
-    Structure,
-    WeightsRef,
-    graph_of,
-)
+from regnet_edge.artifact import Artifact, Structure, graph_of
 from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.converters import cache as caching
 from regnet_edge.converters import run
 from regnet_edge.converters.cache import Cache, key_of
 from regnet_edge.errors import RegNetEdgeError
+from regnet_edge.request import Calibration, ExportRequest, ModelSpec, WeightsRef
 
 CONFIG = AnyNetConfig((Stage(1, 16, 8),), stem_width=8, num_classes=3)
 WEIGHTS = WeightsRef("file", "/data/net.pth", "ab" * 32)

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec
+from regnet_edge.artifact import Artifact
 from regnet_edge.complexity import layers
 from regnet_edge.converters import check_precision, target, targets
-from regnet_edge.converters.parity import verify
+from regnet_edge.converters.proof.parity import verify
 from regnet_edge.converters.run import convert, path_for, requests_for
 from regnet_edge.errors import RegNetEdgeError, UnknownNameError, UsageError
+from regnet_edge.request import ExportRequest, ModelSpec
 
 
 def test_litert_is_another_name_of_tflite_and_a_typing_error_gets_a_hint() -> None:
@@ -116,7 +117,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tiny: ModelSpec, tmp_pa
 
 
 def test_missing_weights_are_one_sentence_a_target(tiny: ModelSpec, tmp_path: Path) -> None:
-    from regnet_edge.artifact import WeightsRef
+    from regnet_edge.request import WeightsRef
 
     lost = replace(tiny, weights=WeightsRef("file", str(tmp_path / "gone.safetensors"), "00"))
     [outcome] = convert([ExportRequest(lost, "onnx")], tmp_path)

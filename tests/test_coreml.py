@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from regnet_edge.artifact import Artifact, Calibration, ExportRequest, ModelSpec, Preprocessing, WeightsRef
+from regnet_edge.artifact import Artifact
 from regnet_edge.complexity import layers
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.converters import Source, coreml, coreml_lower, coreml_quant
-from regnet_edge.converters.coreml_quiet import coremltools
-from regnet_edge.converters.mil import evaluator, package
+from regnet_edge.converters import Source, coreml
+from regnet_edge.converters.coreml import lower as coreml_lower
+from regnet_edge.converters.coreml import quantize as coreml_quant
+from regnet_edge.converters.coreml.mil import evaluator, package
+from regnet_edge.converters.coreml.quiet import coremltools
 from regnet_edge.errors import ArtifactError, ConversionError, UsageError
 from regnet_edge.model import build_latency_subject, fold_batch_norm
+from regnet_edge.request import Calibration, ExportRequest, ModelSpec, Preprocessing, WeightsRef
 
 RESOLUTION = 32
 STAGES = (Stage(1, 16, 8), Stage(2, 32, 8))

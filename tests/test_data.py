@@ -16,9 +16,9 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from regnet_edge import data
-from regnet_edge.artifact import IMAGENET, Color, CropMode, Interpolation, Preprocessing
 from regnet_edge.data import FASHION_MNIST, Images
 from regnet_edge.errors import DataError
+from regnet_edge.request import IMAGENET, Color, CropMode, Interpolation, Preprocessing
 
 RNG = np.random.default_rng(0)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from regnet_edge import environments
 from regnet_edge.cli.env import command
-from regnet_edge.environments import Recipe
+from regnet_edge.converters.guests import environments
+from regnet_edge.converters.guests.environments import Recipe
 from regnet_edge.errors import ToolError, UnknownNameError
 
 GOOD, OTHER = "tinypkg==1.0", "tinypkg==2.0"

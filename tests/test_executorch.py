@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from regnet_edge.artifact import Artifact, Calibration, ExportRequest, ModelSpec, WeightsRef
+from regnet_edge.artifact import Artifact
 from regnet_edge.complexity import layers
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.converters import Source, executorch, executorch_lower, executorch_quantize
+from regnet_edge.converters import Source, executorch
+from regnet_edge.converters.executorch import lower as executorch_lower
+from regnet_edge.converters.executorch import quantize as executorch_quantize
 from regnet_edge.errors import ArtifactError
 from regnet_edge.model import build_latency_subject, fold_batch_norm
+from regnet_edge.request import Calibration, ExportRequest, ModelSpec, WeightsRef
 
 RESOLUTION = 32
 CONFIG = AnyNetConfig((Stage(1, 16, 8), Stage(2, 32, 8)), stem_width=8, se_ratio=0.25, num_classes=10)

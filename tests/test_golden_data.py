@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from regnet_edge import codec, data
-from regnet_edge.artifact import Artifact, ModelSpec, Preprocessing
+from regnet_edge.artifact import Artifact
 from regnet_edge.bundles import golden, layout
 from regnet_edge.errors import ArtifactError, UsageError
+from regnet_edge.request import ModelSpec, Preprocessing
 from regnet_edge.shipped import default_model
 
 VECTORS = Path(__file__).parent / "vectors" / "preprocessing"

@@ -18,19 +18,20 @@ import numpy as np
 import pytest
 
 from regnet_edge import codec
-from regnet_edge.artifact import IMAGENET, Artifact, ExportRequest, ModelSpec, Structure, WeightsRef
-from regnet_edge.benchmarks.adb_double import AdbDouble, add_tool, make_phone
-from regnet_edge.benchmarks.fakes import FakeWatch, observation
+from regnet_edge.artifact import Artifact, Structure
+from regnet_edge.benchmarks.doubles.adb import AdbDouble, add_tool, make_phone
+from regnet_edge.benchmarks.doubles.fakes import FakeWatch, observation
 from regnet_edge.benchmarks.hosts import APP, HostOptions, adb, open_host, replay, ssh, transports
 from regnet_edge.benchmarks.hosts import _android as android
 from regnet_edge.benchmarks.hosts import _native as native
 from regnet_edge.benchmarks.hosts._line import PythonHost, busy_share
 from regnet_edge.benchmarks.hosts._phone import FOLDER, Phone
-from regnet_edge.benchmarks.measurement import Measurement
 from regnet_edge.benchmarks.plan import Job, Plan, trials
+from regnet_edge.benchmarks.record.measurement import Measurement
 from regnet_edge.benchmarks.session import Session
 from regnet_edge.config import RegNetConfig
 from regnet_edge.errors import DeviceError, MeasurementError, UsageError
+from regnet_edge.request import IMAGENET, ExportRequest, ModelSpec, WeightsRef
 
 CONFIG = RegNetConfig(depth=2, w0=8, wa=0, wm=2, group_width=8, num_classes=10).anynet()
 MODEL = ModelSpec("net", CONFIG, WeightsRef("untrained"), replace(IMAGENET, resolution=32))
@@ -484,7 +485,7 @@ def test_the_command_line_measures_a_phone_and_lists_it(
 ) -> None:
     from click.testing import CliRunner
 
-    from regnet_edge.benchmarks.measurement import read_lines
+    from regnet_edge.benchmarks.record.results import read_lines
     from regnet_edge.cli import cli
 
     results = str(tmp_path / "r.jsonl")

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, Precision, Structure, WeightsRef
-from regnet_edge.benchmarks.fakes import FakeHost, observation
-from regnet_edge.benchmarks.ladder import (
+from regnet_edge.artifact import Artifact, Structure
+from regnet_edge.benchmarks.doubles.fakes import FakeHost, observation
+from regnet_edge.benchmarks.doubles.simulated import SimulatedDevice
+from regnet_edge.benchmarks.law.fit import SPLIT
+from regnet_edge.benchmarks.law.ladder import (
     PLAN_FILE,
     Climb,
     Plan,
@@ -29,15 +31,15 @@ from regnet_edge.benchmarks.ladder import (
     valid_visits,
     visits,
 )
-from regnet_edge.benchmarks.law import SPLIT
-from regnet_edge.benchmarks.measurement import Measurement, read_lines
+from regnet_edge.benchmarks.law.terms import Net, matrix
 from regnet_edge.benchmarks.plan import Plan as MeasuringPlan
-from regnet_edge.benchmarks.simulated import SimulatedDevice
-from regnet_edge.benchmarks.terms import Net, matrix
+from regnet_edge.benchmarks.record.measurement import Measurement
+from regnet_edge.benchmarks.record.results import read_lines
 from regnet_edge.benchmarks.workbench import Bench, Files, precisions
 from regnet_edge.complexity import complexity
 from regnet_edge.config import AnyNetConfig, RegNetConfig
 from regnet_edge.errors import ConversionError, MeasurementError, UnknownNameError, UsageError
+from regnet_edge.request import ExportRequest, ModelSpec, Precision, WeightsRef
 
 SETTINGS = Settings("tflite", ("fp32", "int8"), nets=16, pool=200)
 OTHER = replace(SETTINGS, precisions=("fp32",))
@@ -110,7 +112,7 @@ def test_flops_and_activations_are_less_alike_on_the_ladder_than_among_regnets(p
 def test_a_plan_file_reads_back_and_a_folder_keeps_its_plan(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("regnet_edge.benchmarks.ladder.zoo_rungs", lambda: ZOO)
+    monkeypatch.setattr("regnet_edge.benchmarks.law.ladder.zoo_rungs", lambda: ZOO)
     assert plan_in(tmp_path, SETTINGS) == plan == Plan.load(tmp_path / PLAN_FILE)
     assert plan_in(tmp_path, SETTINGS) == plan
     with pytest.raises(UsageError, match="holds a ladder of other settings"):
@@ -238,7 +240,7 @@ def test_the_command_plans_measures_and_goes_on(tmp_path: Path, monkeypatch: pyt
         return [Path(f"{name}@{p}.tflite") for p in wanted]
 
     bench = Device(Plan(SETTINGS, ()))
-    monkeypatch.setattr("regnet_edge.benchmarks.ladder.zoo_rungs", lambda: ZOO)
+    monkeypatch.setattr("regnet_edge.benchmarks.law.ladder.zoo_rungs", lambda: ZOO)
     monkeypatch.setattr(Files, "make", make)
     monkeypatch.setattr(Bench, "measure", lambda self, paths: bench.measure(paths))
     arguments = ["--nets", "16", "--out", str(tmp_path)]

@@ -10,34 +10,25 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from regnet_edge.benchmarks.design import d_optimal, log_determinant, relative_rows
-from regnet_edge.benchmarks.law import (
+from regnet_edge.benchmarks.doubles.simulated import PRICES, TRUTH, SimulatedDevice
+from regnet_edge.benchmarks.law.design import d_optimal, log_determinant, relative_rows
+from regnet_edge.benchmarks.law.fit import (
     ACTIVATIONS,
     FLOPS,
     PAPER,
     SPLIT,
-    Agreement,
-    Condition,
-    Errors,
     Form,
-    Point,
-    Study,
-    Wanted,
     bootstrap,
     fit,
-    fit_form,
-    fit_split,
     leave_one_out,
-    points_by_condition,
     press,
     relative_errors,
-    select,
-    study,
 )
-from regnet_edge.benchmarks.measurement import write_line
-from regnet_edge.benchmarks.pictures import pictures, write
-from regnet_edge.benchmarks.simulated import PRICES, TRUTH, SimulatedDevice
-from regnet_edge.benchmarks.terms import NAMES, Net, Tile, is_depthwise, is_grouped, matrix, padded_flops
+from regnet_edge.benchmarks.law.pictures import pictures, write
+from regnet_edge.benchmarks.law.points import Condition, Point, Wanted, points_by_condition, select
+from regnet_edge.benchmarks.law.study import Agreement, Errors, Study, fit_form, fit_split, study
+from regnet_edge.benchmarks.law.terms import NAMES, Net, Tile, is_depthwise, is_grouped, matrix, padded_flops
+from regnet_edge.benchmarks.record.results import write_line
 from regnet_edge.complexity import Layer, complexity
 from regnet_edge.config import AnyNetConfig, RegNetConfig, Stage
 from regnet_edge.design_space.sampling import Regime, sample_anynets

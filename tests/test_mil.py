@@ -11,9 +11,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from regnet_edge.converters.coreml_quiet import coremltools
-from regnet_edge.converters.mil import blobs, evaluator, program
-from regnet_edge.converters.mil.program import Operation, Program, Ref, Typed
+from regnet_edge.converters.coreml.mil import blobs, evaluator, program
+from regnet_edge.converters.coreml.mil.program import Operation, Program, Ref, Typed
+from regnet_edge.converters.coreml.quiet import coremltools
 from regnet_edge.errors import ArtifactError, ConversionError, DataError
 
 NAMES = {np.dtype(k): v for k, v in {"f4": "FLOAT32", "f2": "FLOAT16", "i1": "INT8", "u1": "UINT8"}.items()}
@@ -276,7 +276,7 @@ REGISTRY_ONLY = {"cast", "classify", "constexpr_cast"}  # tested apart, and thro
 
 
 def test_every_operation_is_in_the_table():
-    from regnet_edge.converters.mil.ops import OPS
+    from regnet_edge.converters.coreml.mil.ops import OPS
 
     assert set(OPS) == {kind for kind, *_ in CASES} | REGISTRY_ONLY
 

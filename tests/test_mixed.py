@@ -9,14 +9,18 @@ import pytest
 import torch
 
 from regnet_edge import data, shipped
-from regnet_edge.artifact import Artifact, ExportRequest
+from regnet_edge.artifact import Artifact
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.converters import Source, equalize, mixed, parity, quantize, target
-from regnet_edge.converters.anatomy import named, points
-from regnet_edge.converters.mixed import Kept, Mixture, Subject, mixture
+from regnet_edge.converters import Source, target
+from regnet_edge.converters.graph.points import named, points
+from regnet_edge.converters.int8 import calibration as quantize
+from regnet_edge.converters.int8 import equalize, mixed
+from regnet_edge.converters.int8.mixed import Kept, Mixture, Subject, mixture
+from regnet_edge.converters.proof import metrics
 from regnet_edge.converters.worker import check_structure
 from regnet_edge.errors import UnknownNameError, UsageError
 from regnet_edge.model import RegNet, build, build_latency_subject, fold_batch_norm
+from regnet_edge.request import ExportRequest
 from regnet_edge.resolve import load
 
 MODEL = shipped.default_model()
@@ -105,7 +109,7 @@ def test_what_later_finds_make_superfluous_is_given_back():
 
 def test_the_simulation_is_as_far_from_the_definition_as_the_files_are(net, seen, judges):
     simulated = subject(net, seen, judges)
-    assert 34 < parity.sqnr_db(simulated.exact, simulated.logits((), simulated.images)) < 42
+    assert 34 < metrics.sqnr_db(simulated.exact, simulated.logits((), simulated.images)) < 42
     everything = ["image", *(p.name for p in points(net.config))]
     np.testing.assert_allclose(simulated.logits(everything, simulated.images), simulated.exact, atol=1e-4)
 
@@ -128,7 +132,7 @@ def test_the_float_layers_repair_the_file_and_equalizing_does_too(tmp_path, name
         expected = hard(torch.from_numpy(images)).numpy()
 
     def sqnr(artifact: Artifact) -> float:
-        return parity.sqnr_db(expected, target(name).run(artifact, images))
+        return metrics.sqnr_db(expected, target(name).run(artifact, images))
 
     broken = convert(tmp_path, name, hard, seen)
     repaired = convert(tmp_path, name, hard, seen, float_layers=found.layers)
@@ -146,7 +150,7 @@ def test_every_layer_can_stay_in_float(tmp_path, name, net, seen):
     artifact = convert(tmp_path, name, net, seen, float_layers=everything)
     with torch.no_grad():
         expected = net(torch.from_numpy(seen[:16])).numpy()
-    assert parity.sqnr_db(expected, target(name).run(artifact, seen[:16])) > 50
+    assert metrics.sqnr_db(expected, target(name).run(artifact, seen[:16])) > 50
 
 
 def test_equalizing_changes_no_function_and_not_the_net_it_is_given(net, seen):

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from regnet_edge import environments
-from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, Structure, WeightsRef
+from regnet_edge.artifact import Artifact, Structure
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.converters import Source, onnx_tf, tflite, tflite_runtime, tools, worker
-from regnet_edge.environments import Environment
+from regnet_edge.converters import Source, tflite, worker
+from regnet_edge.converters.guests import environments, onnx_tf, tflite_runtime
+from regnet_edge.converters.guests.environments import Environment
+from regnet_edge.converters.tools import tools
 from regnet_edge.errors import ConversionError, ToolError, UsageError
 from regnet_edge.model import build_latency_subject, fold_batch_norm
+from regnet_edge.request import ExportRequest, ModelSpec, WeightsRef
 
 CONFIG = AnyNetConfig((Stage(1, 16, 8),), stem_width=8, num_classes=3)
 MODEL = ModelSpec("tiny", CONFIG, WeightsRef("untrained")).at_resolution(32)

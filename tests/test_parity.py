@@ -16,17 +16,9 @@ from hypothesis.extra import numpy as hnp
 from regnet_edge import data, shipped
 from regnet_edge.artifact import Artifact
 from regnet_edge.converters import target, targets
-from regnet_edge.converters.matrix import matrix, of_runs
-from regnet_edge.converters.parity import (
-    Ran,
-    agreement,
-    compare,
-    cosine,
-    failures,
-    reference,
-    softmax,
-    sqnr_db,
-)
+from regnet_edge.converters.proof.matrix import matrix, of_runs
+from regnet_edge.converters.proof.metrics import agreement, cosine, softmax, sqnr_db
+from regnet_edge.converters.proof.parity import Ran, compare, failures, reference
 from regnet_edge.errors import ArtifactError
 from regnet_edge.shipped import test_images as shipped_images
 

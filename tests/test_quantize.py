@@ -10,20 +10,17 @@ import torch
 from PIL import Image
 
 from regnet_edge import data, shipped
-from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, WeightsRef
+from regnet_edge.artifact import Artifact
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.converters import (
-    Source,
-    check_precision,
-    onnx,
-    onnx_quantize,
-    parity,
-    quantize,
-    target,
-)
+from regnet_edge.converters import Source, check_precision, onnx, target
+from regnet_edge.converters.int8 import calibration as quantize
+from regnet_edge.converters.int8 import ranges
+from regnet_edge.converters.onnx import quantize as onnx_quantize
+from regnet_edge.converters.proof import metrics, parity
 from regnet_edge.converters.worker import check_structure
 from regnet_edge.errors import DataError, UsageError
 from regnet_edge.model import build_latency_subject, fold_batch_norm
+from regnet_edge.request import ExportRequest, ModelSpec, WeightsRef
 
 SMALL = AnyNetConfig((Stage(2, 16, 8, 1.0), Stage(1, 24, 8, 1.0)), stem_width=8, se_ratio=0.25, num_classes=5)
 PREPROCESSING = replace(ModelSpec("x", SMALL, WeightsRef("untrained")).preprocessing, resolution=32)
@@ -108,9 +105,9 @@ def test_more_images_than_there_are_cannot_be_asked_for(tmp_path):
 @pytest.mark.parametrize("method", ["minmax", "percentile", "mse"])
 def test_a_dead_tensor_gets_a_range_that_runtimes_can_use(method):
     tensors = {"dead": np.zeros((1, 9), np.float32), "faint": np.linspace(-1e-7, 3e-7, 9, dtype=np.float32)}
-    found = quantize.ranges(method, lambda: [tensors])
-    assert found["dead"] == quantize.Range(0.0, quantize.NARROWEST)
-    assert found["faint"].high - found["faint"].low == pytest.approx(quantize.NARROWEST)
+    found = ranges.ranges(method, lambda: [tensors])
+    assert found["dead"] == ranges.Range(0.0, ranges.NARROWEST)
+    assert found["faint"].high - found["faint"].low == pytest.approx(ranges.NARROWEST)
     assert found["faint"].low < 0 < found["faint"].high
 
 
@@ -130,15 +127,15 @@ def test_images_that_changed_since_the_request_are_refused(tmp_path):
 
 
 def observed(method, *batches):
-    return quantize.ranges(method, lambda: ({"x": np.asarray(b, np.float32)} for b in batches))["x"]
+    return ranges.ranges(method, lambda: ({"x": np.asarray(b, np.float32)} for b in batches))["x"]
 
 
 def test_ranges_hold_zero_and_what_their_method_says():
     values = np.concatenate([np.linspace(0.5, 1, 100_000), [50.0]])
-    assert observed("minmax", values[:10], values[10:]) == quantize.Range(0.0, 50.0)
+    assert observed("minmax", values[:10], values[10:]) == ranges.Range(0.0, 50.0)
     assert observed("percentile", values).high == pytest.approx(1, abs=0.05)
     assert observed("mse", values).high < 50
-    assert observed("minmax", [-3.0, -1.0]) == quantize.Range(-3.0, 0.0)
+    assert observed("minmax", [-3.0, -1.0]) == ranges.Range(-3.0, 0.0)
 
 
 def test_the_least_squared_error_is_that_of_no_other_cut():
@@ -152,7 +149,7 @@ def test_the_least_squared_error_is_that_of_no_other_cut():
     found = error(best)
     assert found < error(observed("minmax", values))
     for factor in (0.8, 1.25):
-        assert found <= error(quantize.Range(best.low * factor, best.high * factor))
+        assert found <= error(ranges.Range(best.low * factor, best.high * factor))
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +184,7 @@ def test_every_precision_is_near_the_definition_and_keeps_float_doors(tmp_path, 
         expected = source.module(torch.from_numpy(images)).numpy()
     found = target(name).run(artifact, images)
     assert found.dtype == np.float32
-    assert parity.sqnr_db(expected, found) > parity.GATES[precision].sqnr_db
+    assert metrics.sqnr_db(expected, found) > parity.GATES[precision].sqnr_db
 
 
 @pytest.mark.parametrize("name", ["tflite", "onnx"])
@@ -195,7 +192,7 @@ def test_each_method_gives_a_file_of_its_own(tmp_path, source, name):
     artifacts = [made(tmp_path, source, name, "int8", method) for method in ("minmax", "percentile", "mse")]
     logits = [target(name).run(a, source.calibration[:5]) for a in artifacts]
     for i, found in enumerate(logits):
-        assert parity.sqnr_db(logits[0], found) > 20
+        assert metrics.sqnr_db(logits[0], found) > 20
         assert all(not np.array_equal(found, other) for other in logits[:i])
 
 
@@ -216,7 +213,7 @@ def test_a_net_whose_gate_is_dead_runs_as_int8(tmp_path, name):
     with torch.no_grad():
         expected = module(torch.from_numpy(images)).numpy()
     found = target(name).run(made(tmp_path, dead, name, "int8"), images)
-    assert parity.sqnr_db(expected, found) > 20
+    assert metrics.sqnr_db(expected, found) > 20
 
 
 @pytest.mark.parametrize(
@@ -244,7 +241,7 @@ def test_both_arrangements_are_near_the_definition(tmp_path, source):
         found = onnx_quantize.quantized(model, request, source.calibration, frozenset(features))
         onnx_library.save(found, path)
         logits = onnx.CONVERTER.run(replace(fp32, path=path), images)
-        assert parity.sqnr_db(onnx.CONVERTER.run(fp32, images), logits) > 25
+        assert metrics.sqnr_db(onnx.CONVERTER.run(fp32, images), logits) > 25
 
 
 def test_weights_per_channel_are_within_half_a_step():

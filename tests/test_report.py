@@ -13,21 +13,21 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from regnet_edge.benchmarks.law import Condition
-from regnet_edge.benchmarks.measurement import Measurement, Timing, write_line
-from regnet_edge.benchmarks.report import (
+from regnet_edge.benchmarks.doubles.simulated import SimulatedDevice
+from regnet_edge.benchmarks.law.points import Condition
+from regnet_edge.benchmarks.record.measurement import Measurement
+from regnet_edge.benchmarks.record.results import write_line
+from regnet_edge.benchmarks.record.timing import Timing
+from regnet_edge.benchmarks.report.compare import compare
+from regnet_edge.benchmarks.report.page import device_facts, page, render
+from regnet_edge.benchmarks.report.rows import (
     SERIES_BINS,
     SERIES_SIZE,
-    compare,
-    device_facts,
     facts,
-    page,
-    render,
     rows,
     series_path,
     series_range,
 )
-from regnet_edge.benchmarks.simulated import SimulatedDevice
 from regnet_edge.design_space.sampling import Regime, sample_anynets
 from regnet_edge.design_space.spaces import ANYNET_X_A
 

@@ -13,11 +13,13 @@ import pytest
 import torch
 
 from regnet_edge import codec, data, shipped, weights
-from regnet_edge.artifact import WeightsRef
 from regnet_edge.complexity import complexity
 from regnet_edge.config import RegNetConfig
 from regnet_edge.errors import ArtifactError, DataError
-from regnet_edge.train import Batches, TrainPlan, class_accuracy, correct
+from regnet_edge.request import WeightsRef
+from regnet_edge.training.batches import Batches
+from regnet_edge.training.evaluate import class_accuracy, correct
+from regnet_edge.training.loop import TrainPlan
 
 RULE = RegNetConfig(
     9, 32, 27, 2.5, 16, se_ratio=0.25, num_classes=10, in_channels=1, stem_stride=1

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec, WeightsRef
+from regnet_edge.artifact import Artifact
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.converters import Source, tflite, tflite_lower
+from regnet_edge.converters import Source, tflite
+from regnet_edge.converters.tflite import lower as tflite_lower
 from regnet_edge.model import build_latency_subject, fold_batch_norm
+from regnet_edge.request import ExportRequest, ModelSpec, WeightsRef
 
 SE = AnyNetConfig((Stage(1, 16, 8), Stage(2, 32, 8)), stem_width=8, se_ratio=0.25, num_classes=10)
 CASES = {

@@ -21,13 +21,16 @@ from click.testing import CliRunner
 from PIL import Image
 from safetensors.numpy import load_file
 
-from regnet_edge import codec, data, train, train_plan
-from regnet_edge.artifact import ModelSpec, Preprocessing
+from regnet_edge import codec, data
 from regnet_edge.cli.train import command
 from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.errors import DataError, RegNetEdgeError, UsageError
 from regnet_edge.model import build
-from regnet_edge.train import Augmentation, TrainPlan
+from regnet_edge.request import ModelSpec, Preprocessing
+from regnet_edge.training import batches, evaluate
+from regnet_edge.training import loop as train
+from regnet_edge.training import plan as train_plan
+from regnet_edge.training.loop import Augmentation, TrainPlan
 
 HOW = Preprocessing("RGB", (0.5,) * 3, (0.25,) * 3, 8)
 TINY = AnyNetConfig(
@@ -177,11 +180,13 @@ class TestTraining:
 
     def test_precise_batch_norm_is_the_mean_over_batches(self, plan: TrainPlan) -> None:
         plan = replace(plan, precise_bn=16)
-        images = train.Batches.of(train_plan.read(plan).train, plan)
+        images = batches.Batches.of(train_plan.read(plan).train, plan)
         net = build(TINY)
-        train.precise_batch_norm(net, images, plan)
-        order = torch.randperm(len(images), generator=train.generator(plan.seed, plan.epochs))[:16]
-        signals = [net.stem.conv(train.network_input(images.pixels[i], HOW)) for i in (order[:8], order[8:])]
+        evaluate.precise_batch_norm(net, images, plan)
+        order = torch.randperm(len(images), generator=batches.generator(plan.seed, plan.epochs))[:16]
+        signals = [
+            net.stem.conv(batches.network_input(images.pixels[i], HOW)) for i in (order[:8], order[8:])
+        ]
         means = torch.stack([s.mean((0, 2, 3)) for s in signals]).mean(0)
         variances = torch.stack([s.var((0, 2, 3)) for s in signals]).mean(0)
         found = net.state_dict()
@@ -190,7 +195,7 @@ class TestTraining:
 
     def test_the_network_sees_what_preprocessing_gives(self, plan: TrainPlan) -> None:
         images = train_plan.read(plan).train
-        seen = train.network_input(train.Batches.of(images, plan).pixels, HOW)
+        seen = batches.network_input(batches.Batches.of(images, plan).pixels, HOW)
         assert np.array_equal(seen.numpy(), data.preprocess(images, HOW))
 
     def test_a_loss_that_is_no_number_stops_the_run(self, plan: TrainPlan, tmp_path: Path) -> None:
@@ -265,7 +270,7 @@ class TestAugmentation:
     PIXELS = torch.arange(4 * 36, dtype=torch.uint8).reshape(4, 1, 6, 6) + 1
 
     def test_every_image_is_a_shifted_perhaps_mirrored_window_of_the_padded_one(self) -> None:
-        found = train.augment(self.PIXELS, Augmentation(2, True), train.generator(0, 0))
+        found = batches.augment(self.PIXELS, Augmentation(2, True), batches.generator(0, 0))
         assert found.shape == self.PIXELS.shape
         for before, after in zip(self.PIXELS, found, strict=True):
             padded = torch.nn.functional.pad(before, (2, 2, 2, 2))
@@ -273,16 +278,18 @@ class TestAugmentation:
             assert any(torch.equal(after, w) or torch.equal(after, w.flip(2)) for w in windows)
 
     def test_nothing_is_changed_where_nothing_is_asked(self) -> None:
-        assert torch.equal(train.augment(self.PIXELS, Augmentation(0, False), torch.Generator()), self.PIXELS)
+        assert torch.equal(
+            batches.augment(self.PIXELS, Augmentation(0, False), torch.Generator()), self.PIXELS
+        )
 
     def test_an_erased_square_is_zero_and_at_most_as_large_as_asked(self) -> None:
-        found = train.augment(self.PIXELS, Augmentation(0, False, 3), train.generator(0, 0))
+        found = batches.augment(self.PIXELS, Augmentation(0, False, 3), batches.generator(0, 0))
         erased = (found == 0).sum((1, 2, 3))
         assert ((erased > 0) & (erased <= 9)).all()
         assert torch.equal(found[found > 0], self.PIXELS[found > 0])
 
     def test_the_draw_follows_from_seed_and_epoch(self) -> None:
-        a, b, c = (train.augment(self.PIXELS, Augmentation(2), train.generator(1, e)) for e in (3, 3, 4))
+        a, b, c = (batches.augment(self.PIXELS, Augmentation(2), batches.generator(1, e)) for e in (3, 3, 4))
         assert torch.equal(a, b)
         assert not torch.equal(a, c)
 

@@ -9,17 +9,13 @@ import numpy as np
 import pytest
 
 from regnet_edge.benchmarks import runner
-from regnet_edge.benchmarks.fakes import DEVICE, looks, observation
-from regnet_edge.benchmarks.measurement import (
-    Environment,
-    Look,
-    MeasuredPlan,
-    Observation,
-    Power,
-    Timing,
-    Validity,
-)
-from regnet_edge.benchmarks.validity import fall, judge, modes, shares
+from regnet_edge.benchmarks.doubles.fakes import DEVICE, looks, observation
+from regnet_edge.benchmarks.record.measurement import MeasuredPlan, Validity
+from regnet_edge.benchmarks.record.observation import Environment, Look, Observation, Power
+from regnet_edge.benchmarks.record.timing import Timing
+from regnet_edge.benchmarks.verdict.modes import modes
+from regnet_edge.benchmarks.verdict.rules import fall, judge
+from regnet_edge.benchmarks.verdict.shares import shares
 
 PLAN = MeasuredPlan("burst", 1, "1", 100, 3.0, 60.0, 0.0, "")
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from regnet_edge import zoo
 from regnet_edge.complexity import complexity
 from regnet_edge.config import width_exponents
+from regnet_edge.design_space.counts import DrawCounts, RegNetDraws, evaluate
 from regnet_edge.errors import ConfigError
-from regnet_edge.vectorized import DrawCounts, RegNetDraws, evaluate
 
 
 def draw(

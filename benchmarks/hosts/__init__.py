@@ -14,8 +14,9 @@ from typing import Protocol
 
 from regnet_edge.errors import UnknownNameError
 
-from ..measurement import Device, Observation
 from ..plan import Job
+from ..record.measurement import Device
+from ..record.observation import Observation
 
 APP = "io.github.regnet_edge"
 

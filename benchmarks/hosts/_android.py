@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ..measurement import Cluster, CpuTicks, Device, Look, Phase, Power
+from ..record.measurement import Cluster, Device
+from ..record.observation import CpuTicks, Look, Phase, Power
 
 MARK = "@@"
 CPUFREQ = "/sys/devices/system/cpu/cpufreq"

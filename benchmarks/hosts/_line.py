@@ -13,8 +13,9 @@ from regnet_edge import codec
 from regnet_edge.errors import DeviceError, MeasurementError
 
 from .. import runner
-from ..measurement import Device, Observation, Transport
 from ..plan import Job
+from ..record.measurement import Device, Transport
+from ..record.observation import Observation
 
 T = TypeVar("T")
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from regnet_edge.errors import MeasurementError, UsageError
 
-from ..measurement import Environment, Look, Memory, Observation, Phase, Runtime, Timing
 from ..plan import Job
+from ..record.observation import Environment, Look, Memory, Observation, Phase, Runtime
+from ..record.timing import Timing
 from ._transcript import Exchange
 
 FOLDER = "/data/local/tmp"

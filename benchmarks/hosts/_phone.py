@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from typing import Any
 from regnet_edge import codec
 from regnet_edge.errors import DeviceError, MeasurementError
 
-from ..measurement import Device, Look, Observation, Phase, Timing
 from ..plan import Job
+from ..record.measurement import Device
+from ..record.merge import cold
+from ..record.observation import Look, Observation, Phase
 from . import _android as android
 from . import _native as native
 from ._line import busy_share, closing, parsed
@@ -127,19 +129,6 @@ class Phone:
         raise MeasurementError(
             f"the app gave no answer within {waited:.0f} s; lower --min-runs or --max-seconds"
         )
-
-
-def cold(starts: Sequence[Observation]) -> Observation:
-    """One Observation of several starts, whose first runs are its samples."""
-    firsts = tuple(s.timing.first_runs_ns[0] for s in starts)
-    loads = tuple(s.timing.loads_ns[0] for s in starts)
-    looks = tuple(look for s in starts for look in s.environment.looks)
-    return replace(
-        starts[0],
-        timing=Timing(loads, firsts, (), firsts),
-        memory=max((s.memory for s in starts), key=lambda m: m.peak_bytes),
-        environment=replace(starts[0].environment, looks=looks),
-    )
 
 
 def _reason(exchange: Exchange) -> str:

@@ -17,12 +17,12 @@ import numpy as np
 from PIL import Image
 
 from regnet_edge import codec, data
-from regnet_edge.artifact import ModelSpec, Preprocessing
 from regnet_edge.errors import ArtifactError
 from regnet_edge.files import replacing, sha256_of
+from regnet_edge.request import ModelSpec, Preprocessing
 
 if TYPE_CHECKING:
-    from regnet_edge.converters.parity import Floats
+    from regnet_edge.converters.proof.metrics import Floats
 
 VERSION = 1
 HEADER = "golden.json"
@@ -90,7 +90,8 @@ def write(model: ModelSpec, folder: Path, *, images: Path | None = None, weights
 
     images: a folder of pictures (class sub-folders give labels); the shipped test images where it is None.
     """
-    from regnet_edge.converters.parity import images_for, reference_logits
+    from regnet_edge.converters.images import images_for
+    from regnet_edge.converters.proof.parity import reference_logits
 
     how = model.preprocessing
     most = max(PICTURES, min(TEST_IMAGES, TEST_BYTES // (how.resolution**2 * how.channels)))
@@ -123,7 +124,7 @@ def _pictures(found: data.Images, how: Preprocessing) -> data.Images:
 
 
 def _write_test_set(found: data.Images, model: ModelSpec, weights: str, folder: Path) -> LabelledSet | None:
-    from regnet_edge.converters.parity import reference_logits
+    from regnet_edge.converters.proof.parity import reference_logits
 
     if found.labels is None:
         return None
@@ -135,7 +136,7 @@ def _write_test_set(found: data.Images, model: ModelSpec, weights: str, folder: 
 
 
 def _header(model: ModelSpec, pictures: data.Images, test: LabelledSet | None, folder: Path) -> Golden:
-    from regnet_edge.converters.parity import GATES
+    from regnet_edge.converters.proof.parity import GATES
 
     labels = [None] * len(pictures) if pictures.labels is None else [int(v) for v in pictures.labels]
     return Golden(

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regnet_edge import codec
-from regnet_edge.artifact import Artifact, ModelSpec
+from regnet_edge.artifact import Artifact
 from regnet_edge.bundles import golden
 from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.files import write_text
+from regnet_edge.request import ModelSpec
 
 VERSION = 1
 INDEX = "index.json"

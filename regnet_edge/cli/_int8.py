@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from regnet_edge.artifact import Calibration, ModelSpec, Precision
-    from regnet_edge.converters.mixed import Mixture
+    from regnet_edge.converters.int8.mixed import Mixture
+    from regnet_edge.request import Calibration, ModelSpec, Precision
 
 _OPTIONS = (
     click.option(
@@ -59,9 +59,9 @@ def int8_fields(spec: ModelSpec, precision: Precision, options: dict[str, Any]) 
 
 
 def _calibration(spec: ModelSpec, precision: Precision, options: dict[str, Any]) -> Calibration | None:
-    from regnet_edge.artifact import NEEDS_CALIBRATION
-    from regnet_edge.converters import quantize
+    from regnet_edge.converters.int8 import calibration as quantize
     from regnet_edge.errors import UsageError
+    from regnet_edge.request import NEEDS_CALIBRATION
 
     if precision not in NEEDS_CALIBRATION:
         if options["calibrate"]:
@@ -87,11 +87,11 @@ def _float_layers(
     if not options["mixed"] or calibration is None:
         return ()
     if options["mixed"] != "auto":
-        from regnet_edge.converters.anatomy import named
+        from regnet_edge.converters.graph.points import named
 
         return named(spec.config, options["mixed"].split(","))
-    from regnet_edge.artifact import ExportRequest
-    from regnet_edge.converters.mixed import choose
+    from regnet_edge.converters.int8.mixed import choose
+    from regnet_edge.request import ExportRequest
 
     limit = MAX_LOSS if options["max_loss"] is None else options["max_loss"]
     request = ExportRequest(spec, "tflite", "int8", calibration=calibration, equalize=options["equalize"])

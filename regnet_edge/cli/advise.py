@@ -12,9 +12,9 @@ import click
 if TYPE_CHECKING:
     import numpy as np
 
-    from regnet_edge.benchmarks.advise import Adviser, Budget, Choice, Tried
-    from regnet_edge.benchmarks.law import Wanted
-    from regnet_edge.benchmarks.measurement import Measurement
+    from regnet_edge.benchmarks.law.advise import Adviser, Budget, Choice, Tried
+    from regnet_edge.benchmarks.law.points import Wanted
+    from regnet_edge.benchmarks.record.measurement import Measurement
 
 SHOWN = 12
 
@@ -79,8 +79,8 @@ def command(
     """
     import numpy as np
 
-    from regnet_edge.benchmarks.advise import SPACES, Budget, finalists, front
-    from regnet_edge.benchmarks.law import Wanted
+    from regnet_edge.benchmarks.law.advise import SPACES, Budget, finalists, front
+    from regnet_edge.benchmarks.law.points import Wanted
     from regnet_edge.design_space.spaces import regnet_space
 
     rng = np.random.default_rng(seed)
@@ -103,7 +103,7 @@ def command(
 def _print_json(remark: str, choices: Sequence[Choice], tried: Sequence[Tried], budget: Budget) -> None:
     import json
 
-    from regnet_edge.benchmarks.advise import pick
+    from regnet_edge.benchmarks.law.advise import pick
     from regnet_edge.codec import to_json
 
     chosen = pick(tried, budget)
@@ -128,10 +128,11 @@ def _adviser(
     results: Path, wanted: Wanted, resolution: int | None, rng: np.random.Generator
 ) -> tuple[list[Measurement], Adviser, str]:
     """The measurements of the one condition that is wanted, the adviser they make, and a word on it."""
-    from regnet_edge.benchmarks.advise import Adviser
-    from regnet_edge.benchmarks.ladder import held_out_beside
-    from regnet_edge.benchmarks.law import Condition, select, study, the_one
-    from regnet_edge.benchmarks.measurement import read_lines
+    from regnet_edge.benchmarks.law.advise import Adviser
+    from regnet_edge.benchmarks.law.ladder import held_out_beside
+    from regnet_edge.benchmarks.law.points import Condition, select, the_one
+    from regnet_edge.benchmarks.law.study import study
+    from regnet_edge.benchmarks.record.results import read_lines
 
     lines = read_lines(results)
     condition, points = the_one(select(lines, wanted))
@@ -177,7 +178,7 @@ def _try_out(
     """Made and measured as `like` was."""
     from dataclasses import replace
 
-    from regnet_edge.benchmarks.advise import try_out
+    from regnet_edge.benchmarks.law.advise import try_out
     from regnet_edge.benchmarks.plan import Plan
     from regnet_edge.benchmarks.workbench import Bench, Files
 
@@ -199,7 +200,7 @@ def _try_out(
 
 
 def _print_tried(tried: Sequence[Tried], budget: Budget) -> None:
-    from regnet_edge.benchmarks.advise import pick
+    from regnet_edge.benchmarks.law.advise import pick
 
     click.echo("\npredicted and measured:")
     for t in tried:

@@ -7,17 +7,17 @@ import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from regnet_edge.benchmarks.measurement import Measurement
     from regnet_edge.benchmarks.plan import Plan, Trial
+    from regnet_edge.benchmarks.record.measurement import Measurement
+    from regnet_edge.benchmarks.report.summary import Row
     from regnet_edge.benchmarks.session import Moment
-    from regnet_edge.benchmarks.table import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +177,8 @@ def list_devices() -> None:
 def measure(options: Options) -> None:
     """Run the session, print and export what came of it; raises the first failure at the end."""
     from regnet_edge.benchmarks.hosts import APP, HostOptions, open_host
-    from regnet_edge.benchmarks.measurement import read_lines
     from regnet_edge.benchmarks.output import OutputCheck
+    from regnet_edge.benchmarks.record.results import Records, read_lines
     from regnet_edge.benchmarks.session import Session
 
     plan = options.plan()
@@ -197,62 +197,6 @@ def measure(options: Options) -> None:
         finally:
             show(options, records.measurements)
     records.check()
-
-
-class Records:
-    """The results file, open for adding, and what the session has made."""
-
-    def __init__(self, path: Path, done: tuple[Measurement, ...]) -> None:
-        self.path, self.measurements = path, list(done)
-        self.failures: list[str] = []
-        self._stream: TextIO | None = None
-
-    def __enter__(self) -> Records:
-        from regnet_edge.errors import MeasurementError
-
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            mend(self.path)
-            self._stream = self.path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise MeasurementError(
-                f"cannot write {self.path} ({error.strerror}); choose another file with -o"
-            ) from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._stream:
-            self._stream.close()
-
-    def take(self, moment: Moment) -> None:
-        """Keep a record at once, remember a failure."""
-        import numpy as np
-
-        from regnet_edge.benchmarks.measurement import write_line
-
-        if moment.measurement is not None and self._stream is not None:
-            write_line(self._stream, moment.measurement, np.random.default_rng(0))
-            self.measurements.append(moment.measurement)
-        if moment.kind == "failed":
-            self.failures.append(f"{moment.trial.name}: {moment.sentence}")
-
-    def check(self) -> None:
-        """Raise MeasurementError where something could not be measured."""
-        from regnet_edge.errors import MeasurementError
-
-        if self.failures:
-            more = f" (and {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
-            raise MeasurementError(f"{self.failures[0]}{more}")
-
-
-def mend(path: Path) -> None:
-    """Cut off a last line that a killed process left unfinished, so that the next record starts its own."""
-    if path.exists():
-        text = path.read_bytes()
-        whole = text.rfind(b"\n") + 1
-        if whole < len(text):
-            with path.open("r+b") as stream:
-                stream.truncate(whole)
 
 
 def tell(moment: Moment) -> None:
@@ -277,10 +221,10 @@ def show(options: Options, measurements: list[Measurement]) -> None:
     """Print the table or the JSON lines, and write the exports."""
     import numpy as np
 
-    from regnet_edge.benchmarks import table
+    from regnet_edge.benchmarks.report import summary, table
     from regnet_edge.files import write_text
 
-    rows = table.rows(measurements)
+    rows = summary.rows(measurements)
     if options.as_json:
         for m in measurements:
             click.echo(json.dumps(m.to_json(np.random.default_rng(0)), separators=(",", ":")))
@@ -299,7 +243,7 @@ def print_table(rows: Sequence[Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from regnet_edge.benchmarks import table
+    from regnet_edge.benchmarks.report import table
 
     shown = Table(title=rows[0].first.device.label, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     for heading in table.BRIEF:

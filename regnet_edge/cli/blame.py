@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from regnet_edge.converters.blame import Blame, Loss
+    from regnet_edge.converters.proof.blame import Blame, Loss
 
 COLUMNS = ("where", "kind", "SQNR dB", "own dB")
 WORST = 5
@@ -38,8 +38,8 @@ def command(
     regnet-edge blame out/model-int8.pte --plot blame.svg
     """
     from regnet_edge.artifact import Artifact
-    from regnet_edge.converters.blame import blame
-    from regnet_edge.converters.parity import images_for
+    from regnet_edge.converters.images import images_for
+    from regnet_edge.converters.proof.blame import blame
     from regnet_edge.data import preprocess
 
     opened = Artifact.load(artifact)
@@ -47,7 +47,7 @@ def command(
     found = blame(opened, preprocess(images_for(model, images, count), model.preprocessing), weights)
     _print_json(found) if as_json else _print(found)
     if plot is not None:
-        from regnet_edge.converters.blame_picture import picture
+        from regnet_edge.converters.proof.blame_picture import picture
         from regnet_edge.files import write_text
 
         write_text(plot, picture(found))

@@ -13,9 +13,10 @@ import click
 from regnet_edge.cli._int8 import int8_options
 
 if TYPE_CHECKING:
-    from regnet_edge.artifact import Artifact, ExportRequest, ModelSpec
+    from regnet_edge.artifact import Artifact
     from regnet_edge.converters.cache import Cache
     from regnet_edge.converters.run import Outcome
+    from regnet_edge.request import ExportRequest, ModelSpec
     from regnet_edge.resolve import Choice
 
 COLUMNS = ("target", "precision", "seconds", "MB", "SQNR dB", "top-1 agree", "file")
@@ -75,9 +76,10 @@ def command(formats: bool, **options: Any) -> None:
 def _print_formats(as_json: bool) -> None:
     from typing import get_args
 
-    from regnet_edge.artifact import Precision
     from regnet_edge.cli._tables import print_table
-    from regnet_edge.converters import installed, targets
+    from regnet_edge.converters import targets
+    from regnet_edge.converters.tools import installed
+    from regnet_edge.request import Precision
 
     precisions = get_args(Precision)
     if as_json:
@@ -127,12 +129,13 @@ def _warnings(spec: ModelSpec, choice: Choice) -> Iterator[str]:
 
 
 def _requests(spec: ModelSpec, options: dict[str, Any]) -> list[ExportRequest]:
-    from regnet_edge.artifact import ExportRequest
     from regnet_edge.cli._int8 import int8_fields
-    from regnet_edge.converters import check_precision, targets, versions
+    from regnet_edge.converters import check_precision, targets
     from regnet_edge.converters import target as find
     from regnet_edge.converters.run import requests_for
+    from regnet_edge.converters.tools import versions
     from regnet_edge.errors import UsageError
+    from regnet_edge.request import ExportRequest
 
     precision, extras = _precision(options["precision"]), _own_options(options)
     if options["target"] != "all":
@@ -172,8 +175,8 @@ def _own_options(options: dict[str, Any]) -> dict[str, Any]:
 def _precision(name: str) -> Any:
     from typing import get_args
 
-    from regnet_edge.artifact import Precision
     from regnet_edge.errors import UnknownNameError
+    from regnet_edge.request import Precision
 
     if name not in get_args(Precision):
         raise UnknownNameError("precision", name, get_args(Precision))
@@ -197,7 +200,7 @@ def _convert(requests: Sequence[ExportRequest], out: Path, force: bool, cache: C
 def _verified(outcomes: Sequence[Outcome], cache: Cache | None) -> list[Outcome]:
     from dataclasses import replace
 
-    from regnet_edge.converters.parity import verify
+    from regnet_edge.converters.proof.parity import verify
 
     todo = [o.artifact.path for o in outcomes if o.artifact and o.artifact.parity is None]
     if not todo:

@@ -20,7 +20,7 @@ def command(as_json: bool) -> None:
     """
     from regnet_edge import codec
     from regnet_edge.cli._tables import print_table
-    from regnet_edge.doctor import examine
+    from regnet_edge.converters.doctor import examine
 
     findings = examine()
     if as_json:

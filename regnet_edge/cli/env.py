@@ -31,7 +31,7 @@ def create(name: str) -> None:
     \b
     regnet-edge env create onnx-tf
     """
-    from regnet_edge import environments
+    from regnet_edge.converters.guests import environments
 
     made = environments.create(name, progress=lambda what: click.echo(what, err=True))
     click.echo(f"{made.name}: {made.bytes / 1e6:.0f} MB in {made.path}")
@@ -58,7 +58,7 @@ def list_(as_json: bool) -> None:
 
 
 def _rows() -> list[dict[str, Any]]:
-    from regnet_edge import environments
+    from regnet_edge.converters.guests import environments
 
     rows = []
     for name, recipe in environments.recipes().items():
@@ -77,6 +77,6 @@ def remove(name: str) -> None:
     \b
     regnet-edge env remove onnx-tf
     """
-    from regnet_edge import environments
+    from regnet_edge.converters.guests import environments
 
     click.echo(f"freed {environments.remove(name) / 1e6:.0f} MB")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from regnet_edge.benchmarks.ladder import Plan, Progress
+    from regnet_edge.benchmarks.law.ladder import Plan, Progress
 
 PROCESS_S = 3.0  # start, load and warm-up of one visit, and the looks around it
 
@@ -60,7 +60,8 @@ def command(
     regnet-edge ladder --target tflite --precision fp32,int8 --nets 40 --out ladder
     regnet-edge law ladder/results.jsonl
     """
-    from regnet_edge.benchmarks import ladder, plan, workbench
+    from regnet_edge.benchmarks import plan, workbench
+    from regnet_edge.benchmarks.law import ladder
 
     settings = ladder.Settings(target, workbench.precisions(precision), nets, resolution, seed, max_mf=max_mf)
     how = plan.Plan(
@@ -81,7 +82,7 @@ def command(
 
 def _end(out: Path, results: Path, added: int | None, as_json: bool) -> None:
     if as_json:
-        from regnet_edge.benchmarks.ladder import PLAN_FILE
+        from regnet_edge.benchmarks.law.ladder import PLAN_FILE
 
         told = {"plan": str(out / PLAN_FILE), "results": str(results), "added": added}
         click.echo(json.dumps(told, indent=2))
@@ -92,8 +93,8 @@ def _end(out: Path, results: Path, added: int | None, as_json: bool) -> None:
 def _tell_plan(plan: Plan, out: Path, rounds: int, visit_s: float) -> None:
     from collections import Counter
 
-    from regnet_edge.benchmarks.ladder import MODELS_FOLDER, RESULTS_FILE, estimate, valid_visits
-    from regnet_edge.benchmarks.measurement import read_lines
+    from regnet_edge.benchmarks.law.ladder import MODELS_FOLDER, RESULTS_FILE, estimate, valid_visits
+    from regnet_edge.benchmarks.record.results import read_lines
 
     results, models = out / RESULTS_FILE, out / MODELS_FOLDER
     made = sum(any(models.glob(f"{r.name}-*.json")) for r in plan.rungs)

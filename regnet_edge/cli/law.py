@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from regnet_edge.benchmarks.law import Study
-    from regnet_edge.benchmarks.report import LawLine
+    from regnet_edge.benchmarks.law.study import Study
+    from regnet_edge.benchmarks.report.law_section import LawLine
 
 
 @click.command("law")
@@ -46,23 +46,24 @@ def command(
     """
     import numpy as np
 
-    from regnet_edge.benchmarks.ladder import held_out_beside
-    from regnet_edge.benchmarks.law import Wanted, select, study
-    from regnet_edge.benchmarks.measurement import read_lines
+    from regnet_edge.benchmarks.law.ladder import held_out_beside
+    from regnet_edge.benchmarks.law.points import Wanted, select
+    from regnet_edge.benchmarks.law.study import study
+    from regnet_edge.benchmarks.record.results import read_lines
 
     found = select(read_lines(results), Wanted(device, runtime, precision, threads))
     rng, aside = np.random.default_rng(seed), held_out_beside(results)
     studies = [study(condition, points, rng, aside) for condition, points in found.items()]
     _print_json(studies) if as_json else _print(studies)
     if plot is not None:
-        from regnet_edge.benchmarks.pictures import write
+        from regnet_edge.benchmarks.law.pictures import write
 
         for path in (p for s in studies for p in write(s, plot)):
             click.echo(f"wrote {path}", err=True)
 
 
 def _print(studies: Sequence[Study]) -> None:
-    from regnet_edge.benchmarks.report import law_section
+    from regnet_edge.benchmarks.report.law_section import law_section
 
     for found in studies:
         section = law_section(found, with_pictures=False)
@@ -96,7 +97,7 @@ def _print_json(studies: Sequence[Study]) -> None:
     import json
 
     from regnet_edge import codec
-    from regnet_edge.benchmarks.report import law_section
+    from regnet_edge.benchmarks.report.law_section import law_section
 
     laws = [
         {"condition": codec.to_json(s.condition), **codec.to_json(law_section(s, with_pictures=False))}

@@ -39,9 +39,9 @@ def command(results: Path, output: Path, old: Path | None, title: str, seed: int
     """
     import numpy as np
 
-    from regnet_edge.benchmarks.ladder import held_out_beside
-    from regnet_edge.benchmarks.measurement import read_lines
-    from regnet_edge.benchmarks.report import page, render
+    from regnet_edge.benchmarks.law.ladder import held_out_beside
+    from regnet_edge.benchmarks.record.results import read_lines
+    from regnet_edge.benchmarks.report.page import page, render
     from regnet_edge.files import write_text
 
     found = page(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from regnet_edge.train_plan import Progress, TrainPlan, TrainResult
+    from regnet_edge.training.plan import Progress, TrainPlan, TrainResult
 
 NETWORK = ("config", "data", "resolution")
 AUGMENTATION = ("crop_padding", "flip", "erase")
@@ -63,7 +63,7 @@ def command(out: Path, resume: bool, as_json: bool, **options: Any) -> None:
         --data fashion-mnist --epochs 2 --out runs/first
     regnet-edge train --resume --out runs/first
     """
-    from regnet_edge.train import train
+    from regnet_edge.training.loop import train
 
     plan = _plan(out, resume, {k: v for k, v in options.items() if v is not None})
     try:
@@ -78,7 +78,7 @@ def command(out: Path, resume: bool, as_json: bool, **options: Any) -> None:
 def _plan(out: Path, resume: bool, given: dict[str, Any]) -> TrainPlan:
     from dataclasses import replace
 
-    from regnet_edge.train_plan import read_plan
+    from regnet_edge.training.plan import read_plan
 
     plan = read_plan(out) if resume else None
     if plan is None or given.keys() & set(NETWORK):
@@ -94,7 +94,7 @@ def _network(plan: TrainPlan | None, given: dict[str, Any]) -> TrainPlan:
 
     from regnet_edge import configs
     from regnet_edge.errors import UsageError
-    from regnet_edge.train_plan import TrainPlan, adapt
+    from regnet_edge.training.plan import TrainPlan, adapt
 
     if plan is None and not {"config", "data"} <= given.keys():
         raise UsageError("training needs a network and images; pass --config and --data")

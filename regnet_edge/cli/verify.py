@@ -11,7 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact
-    from regnet_edge.converters.matrix import Matrix
+    from regnet_edge.converters.proof.matrix import Matrix
 
 COLUMNS = (
     "file",
@@ -58,8 +58,8 @@ def command(
     regnet-edge verify out/model.onnx --images photos/ --json
     """
     from regnet_edge.artifact import without_sidecars
-    from regnet_edge.converters.matrix import of_runs
-    from regnet_edge.converters.parity import run_all
+    from regnet_edge.converters.proof.matrix import of_runs
+    from regnet_edge.converters.proof.parity import run_all
 
     runs = run_all(without_sidecars(artifacts), images, count, weights, runtime=runtime or "")
     verified = [ran.artifact for ran in runs]

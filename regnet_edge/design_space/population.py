@@ -20,13 +20,14 @@ from regnet_edge import codec, data
 from regnet_edge.complexity import complexity
 from regnet_edge.config import RegNetConfig
 from regnet_edge.errors import DataError, ToolError, UsageError
-from regnet_edge.train_plan import Augmentation, Dataset, Device, TrainPlan, adapt, read_source
+from regnet_edge.training.plan import Augmentation, Dataset, Device, TrainPlan, adapt, read_source
 
 from .records import Record, Rule, Subject
 from .sampling import Drawn
 
 if TYPE_CHECKING:
-    from regnet_edge.train import Batches, Metrics
+    from regnet_edge.training.batches import Batches
+    from regnet_edge.training.plan import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Trainer:
         return Dataset(train, test, name)
 
     def _images(self, plan: TrainPlan) -> tuple[Batches, Batches]:
-        from regnet_edge.train import Batches
+        from regnet_edge.training.batches import Batches
 
         side = plan.preprocessing.resolution
         if side not in self._ready:
@@ -142,7 +143,7 @@ class Trainer:
 
     def _lines(self, subject: Subject) -> tuple[tuple[Metrics, ...], int]:
         """(the metrics of every epoch, how many images they were measured on)."""
-        from regnet_edge.train import measure
+        from regnet_edge.training.loop import measure
 
         plan = self.task.plan(subject, self.device)
         images, evaluation = self._images(plan)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regnet_edge.config import WIDTH_QUANTUM, RegNetConfig
+from regnet_edge.design_space.counts import RegNetDraws, evaluate
 from regnet_edge.errors import UnknownNameError, UsageError
-from regnet_edge.vectorized import RegNetDraws, evaluate
 
 from .spans import Floats, Span, choose, log_weights
 from .stage_counts import IMAGENET_FRAME, Booleans, Counts, Frame, Nets, adjusted, without_groups

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from regnet_edge.errors import DataError, RegNetEdgeError, UsageError
-from regnet_edge.train_plan import Device
+from regnet_edge.training.plan import Device
 
 from .population import Task, Trainer
 from .records import Record, Subject

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from regnet_edge import codec, data
-from regnet_edge.artifact import Preprocessing
+from regnet_edge.request import Preprocessing
 
 HERE = Path(__file__).parent
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -1,0 +1,1 @@
+"""Stand-ins that ship beside the real things: an ADB device, fake hosts, simulated series."""

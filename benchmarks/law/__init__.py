@@ -1,0 +1,1 @@
+"""Latency as a function of the network: points, terms, fits, the ladder, the advice."""

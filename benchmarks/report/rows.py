@@ -1,0 +1,175 @@
+"""The lines of the page: one file on one runtime and device, with its rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import numpy as np
+
+from regnet_edge.structure import sentences
+
+from ..law.points import Condition
+from ..law.terms import Array
+from ..record.measurement import Measurement
+from ..record.merge import pooled
+from ..record.observation import Look
+from ..record.timing import Timing
+from .summary import figure
+
+SERIES_SIZE = (640, 120)  # of the sample series, in SVG units
+SERIES_BINS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One measurement as the page shows it: its samples as an SVG path, and what is worth telling."""
+
+    verdict: str
+    reasons: tuple[str, ...]
+    path: str
+    top_ms: float
+    bottom_ms: float
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One artifact under one condition: figures over the samples of its valid rounds, or all if none is."""
+
+    name: str
+    file: str
+    mf: float
+    m_activations: float
+    m_params: float
+    mb: float
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    p90_ms: float
+    ram_mb: float  # what the network adds to a process that has loaded its runtime, at its peak
+    verdict: str
+    rounds: tuple[Round, ...]
+
+
+def rows(measurements: Iterable[Measurement], rng: np.random.Generator) -> dict[Condition, tuple[Row, ...]]:
+    """A row an artifact, fastest first, grouped by what they share."""
+    ordered = sorted(measurements, key=_order)
+    found: dict[Condition, tuple[Row, ...]] = {}
+    for condition, group in groupby(ordered, key=Condition.of):
+        made = [_row(list(rounds), rng) for _, rounds in groupby(group, key=lambda m: _order(m)[1:])]
+        found[condition] = tuple(sorted(made, key=lambda r: r.median_ms))
+    return found
+
+
+def _order(m: Measurement) -> tuple[str, str, str]:
+    return repr(Condition.of(m)), m.artifact.file, m.artifact.sha256
+
+
+def _row(rounds: Sequence[Measurement], rng: np.random.Generator) -> Row:
+    believed = [m for m in rounds if m.valid] or list(rounds)
+    first, timing = rounds[0], pooled(believed)
+    low_ms, high_ms = timing.median_interval_ms(rng)
+    return Row(
+        name=first.model.name,
+        file=first.artifact.file,
+        mf=first.model.flops / 1e6,
+        m_activations=first.model.activations / 1e6,
+        m_params=first.model.params / 1e6,
+        mb=first.artifact.bytes / 1e6,
+        median_ms=timing.median_ms,
+        low_ms=low_ms,
+        high_ms=high_ms,
+        p90_ms=timing.percentile_ms(90),
+        ram_mb=max(m.memory.peak_bytes - m.memory.before_bytes for m in believed) / 1e6,
+        verdict=_worst(believed),
+        rounds=tuple(_round(m) for m in rounds),
+    )
+
+
+def _worst(measurements: Sequence[Measurement]) -> str:
+    verdicts = {m.validity.verdict for m in measurements}
+    return next(v for v in ("invalid", "warnings", "valid") if v in verdicts)
+
+
+def _round(m: Measurement) -> Round:
+    bottom, top = series_range(m.timing)
+    reasons = tuple(r.sentence for r in m.validity.reasons)
+    return Round(m.validity.verdict, reasons, series_path(m.timing), top, bottom, facts(m))
+
+
+def facts(m: Measurement) -> tuple[tuple[str, str], ...]:
+    """What a reader wants to know of one measurement, as label and text."""
+    t = m.timing
+    return (
+        ("runs", f"{t.runs}" + (f" ({1 - t.kept_share:.0%} set aside)" if t.set_aside_ns else "")),
+        ("median of each process", ", ".join(figure(float(np.median(p))) for p in t.each_ms) + " ms"),
+        ("min / p5 / p95 / max", " / ".join(figure(t.percentile_ms(q)) for q in (0, 5, 95, 100)) + " ms"),
+        ("load, first run", f"{t.load_ms:.1f} ms, {t.first_run_ms:.1f} ms"),
+        ("drift", f"{t.drift_per_minute:+.1%} a minute"),
+        ("memory before, loaded, peak", _memory(m)),
+        ("runtime", f"{m.runtime.name} {m.runtime.version} ({m.runtime.accelerator})"),
+        ("inside", "; ".join(_inside(m))),
+        ("threads, pin", f"{m.plan.threads}, {m.plan.affinity or 'none'}"),
+        ("environment", _environment(m.environment.looks)),
+        ("sha256", m.artifact.sha256[:16]),
+        ("when", m.provenance.utc),
+    )
+
+
+def _inside(m: Measurement) -> tuple[str, ...]:
+    """What the file has inside, with what the runtime itself says of delegation."""
+    if m.artifact.target == "torch":
+        return ("the definition itself",)
+    seen = (m.runtime.delegated_ops, m.runtime.partitions)
+    found = replace(m.artifact.structure, delegated_ops=seen[0], partitions=seen[1])
+    return sentences(m.artifact.target, found)
+
+
+def _memory(m: Measurement) -> str:
+    sizes = (m.memory.before_bytes, m.memory.after_load_bytes, m.memory.peak_bytes)
+    return ", ".join(f"{size / 1e6:.0f}" for size in sizes) + " MB"
+
+
+def _environment(looks: Sequence[Look]) -> str:
+    """Load, clock, temperature and battery where the system says them, from first look to last."""
+    if not looks:
+        return "not seen"
+    first, last = looks[0], looks[-1]
+    parts: list[str] = []
+    if first.load_1min is not None and last.load_1min is not None:
+        parts.append(f"load {first.load_1min:.2f} to {last.load_1min:.2f}")
+    if last.khz:
+        parts.append(f"clock {min(last.khz.values()) / 1e6:.2f} to {max(last.khz.values()) / 1e6:.2f} GHz")
+    if last.thermal_mc:
+        parts.append(f"at most {max(last.thermal_mc.values()) / 1e3:.0f} °C")
+    if last.thermal_status is not None:
+        parts.append(f"thermal status {last.thermal_status}")
+    if last.power.percent is not None:
+        parts.append(f"battery {last.power.percent:.0f} %" + (", charging" if last.power.charging else ""))
+    return "; ".join(parts) or "this system tells nothing"
+
+
+def series_range(timing: Timing) -> tuple[float, float]:
+    """(bottom, top) in ms of the series picture; the rarest spikes are cut off at the top."""
+    samples = timing.samples_ms
+    top = max(float(np.percentile(samples, 99.5)), timing.median_ms * 1.05)
+    return min(float(samples.min()), timing.median_ms * 0.95), top
+
+
+def series_path(timing: Timing) -> str:
+    """The samples in order as an SVG path; long series as the lowest and highest of each bin."""
+    bottom, top = series_range(timing)
+    values = _thinned(timing.samples_ms)
+    width, height = SERIES_SIZE
+    x = np.linspace(0, width, len(values)) if len(values) > 1 else np.array([0.0])
+    y = height * (1 - (np.clip(values, bottom, top) - bottom) / (top - bottom))
+    return "M" + " L".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+
+
+def _thinned(samples: Array) -> Array:
+    if len(samples) <= 2 * SERIES_BINS:
+        return samples
+    bins = np.array_split(samples, SERIES_BINS)
+    return np.array([v for b in bins for v in (b.min(), b.max())])

@@ -1,0 +1,289 @@
+"""Core ML through coremltools; run by Core ML on macOS, and by our own evaluator anywhere else."""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regnet_edge.artifact import Artifact, Structure
+from regnet_edge.errors import ArtifactError, ConversionError, RegNetEdgeError, UsageError
+from regnet_edge.request import ExportRequest, Precision, Preprocessing
+
+from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
+from ..batches import in_batches
+from ..graph.fx import image_of, of_fx
+from ..graph.locate import owned
+from .lower import Order, Pixels, lower
+from .quiet import coremltools
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+    from torch.export import ExportedProgram
+
+    from regnet_edge.model import RegNet
+
+    from .. import Floats, Reader
+    from .quantize import Range
+
+DEBUG_MAPPING = "executorch_debug_handle_mapping.json"  # coremltools adds it: 0.3 MB for debuggers only
+LABEL, PROBABILITIES = "classLabel", "classLabel_probs"
+
+
+@dataclass(frozen=True, slots=True)
+class CoreML:
+    """The converter and evaluator of .mlpackage folders."""
+
+    name: str = "coreml"
+    suffix: str = ".mlpackage"
+    aliases: tuple[str, ...] = ("core-ml", "mlpackage")
+    precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "w8", "int8"})
+    packages: tuple[str, ...] = ("coremltools",)
+    takes_program: bool = True
+
+    def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
+        """Write the package; `image` is NCHW or an image, the output `logits` or a classifier's two."""
+        from .mil.program import load
+
+        if request.classifier and request.batch != 1:
+            raise UsageError("a classifier takes one image: leave --batch at 1 with --coreml-classifier")
+        program = program_for(request, source)
+        order = Order(
+            precision=request.precision,
+            pixels=pixels_of(request.model.preprocessing) if request.image_input else None,
+            labels=class_labels(request) if request.classifier else (),
+            ranges=_ranges(request, source, program),
+            floats=_floats(request, program),
+        )
+        _write(program, order, request, out)
+        return load(out).structure
+
+    def evaluator(self) -> str:
+        """What runs a package here, never called Core ML where it is not."""
+        if sys.platform == "darwin":
+            return "Core ML"
+        from .mil import NAME
+
+        return NAME
+
+    def run(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits of normalized NCHW images; for a classifier probabilities in label order."""
+        request = artifact.request
+        given = to_pixels(images, request.model.preprocessing) if request.image_input else images
+        if sys.platform == "darwin":
+            return predict(open_model(artifact.path), request, given)
+        from .mil.evaluator import open_evaluator
+
+        return open_evaluator(artifact.path).run(given)
+
+    def reader(self, artifact: Artifact, net: RegNet, images: Floats) -> Reader:
+        """The file's inside, for blame."""
+        from .graph import reader
+
+        return reader(artifact, net, images)
+
+
+CONVERTER = CoreML()
+
+
+def _write(program: ExportedProgram, order: Order, request: ExportRequest, out: Path) -> None:
+    with coremltools() as ct:
+        try:
+            model = lower(ct, program, order)
+            describe(model, request)
+            model.save(str(out))
+            (out / DEBUG_MAPPING).unlink(missing_ok=True)
+        except (RegNetEdgeError, OSError):
+            raise
+        except Exception as error:  # coremltools raises anything; the sentence names it
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ConversionError(
+                f"coremltools could not convert {request.model.name} ({reason}); check the tool versions "
+                "with regnet-edge doctor"
+            ) from error
+
+
+def _ranges(request: ExportRequest, source: Source, program: ExportedProgram) -> dict[str, Range] | None:
+    if request.precision != "int8":
+        return None
+    from .quantize import observe
+
+    assert request.calibration is not None  # noqa: S101  # its constructor refuses int8 without
+    assert source.calibration is not None  # noqa: S101  # and who calls brings the images
+    images = source.calibration
+    if request.image_input:
+        images = _per_channel(images, gains(request.model.preprocessing), divide=True)
+    return dict(observe(program, images, request.calibration.method))
+
+
+def _floats(request: ExportRequest, program: ExportedProgram) -> frozenset[str]:
+    """Names of the operations that make up the request's float layers."""
+    if not request.float_layers:
+        return frozenset()
+    graph = program.graph
+    ops = owned(of_fx(graph), image_of(graph), request.model.config, request.float_layers)
+    logits = {OUTPUT_NAME} if "head" in request.float_layers else set()
+    return frozenset({op.output for op in ops} | logits)
+
+
+def program_for(request: ExportRequest, source: Source) -> ExportedProgram:
+    """The shared export, or one of a changed copy where the request's options need one."""
+    import torch
+
+    net: nn.Module = source.module
+    if request.image_input:
+        net = with_gains(source.module, gains(request.model.preprocessing))
+    if request.classifier:
+        net = _with_softmax(net)
+    if net is source.module and source.program is not None:
+        return source.program
+    with torch.no_grad():
+        return torch.export.export(net, (source.example,))
+
+
+def _with_softmax(net: nn.Module) -> nn.Module:
+    import torch
+
+    class Probabilities(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return torch.softmax(self.net(image), -1)
+
+    return Probabilities()
+
+
+def _common_std(preprocessing: Preprocessing) -> float:
+    """The one std that ImageType's single scale can divide by: the geometric mean."""
+    return math.exp(sum(map(math.log, preprocessing.std)) / len(preprocessing.std))
+
+
+def pixels_of(preprocessing: Preprocessing) -> Pixels:
+    """ImageType's numbers: pixels to (x - mean) / s with one s for all channels, before any padding."""
+    s = _common_std(preprocessing)
+    return Pixels(preprocessing.color, 1 / (255 * s), tuple(-m / s for m in preprocessing.mean))
+
+
+def gains(preprocessing: Preprocessing) -> tuple[float, ...]:
+    """s / std of each channel: what the first convolution still has to multiply by."""
+    if len(set(preprocessing.std)) == 1:
+        return (1.0,) * preprocessing.channels
+    return tuple(_common_std(preprocessing) / std for std in preprocessing.std)
+
+
+def with_gains(net: RegNet, factors: Sequence[float]) -> RegNet:
+    """A copy whose stem multiplies its input channels first, in float64; the net itself for factors of 1.
+
+    Zero stays zero, so what the stem's padding means is unchanged; a mean folded into its bias would be
+    wrong at the borders.
+    """
+    import torch
+
+    if set(factors) == {1.0}:
+        return net
+    changed = copy.deepcopy(net)
+    with torch.no_grad():
+        weight = changed.stem.conv.weight
+        weight.copy_(weight.double() * torch.tensor(factors, dtype=torch.float64)[None, :, None, None])
+    return changed
+
+
+def _per_channel(
+    images: NDArray[np.float32], factors: Sequence[float], *, divide: bool
+) -> NDArray[np.float32]:
+    import numpy as np
+
+    by = np.array(factors, np.float64)[:, None, None]
+    return np.asarray(images / by if divide else images * by, np.float32)
+
+
+def to_pixels(images: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Whole numbers 0..255 of normalized images: what an image input is given."""
+    import numpy as np
+
+    mean = np.array(preprocessing.mean)[:, None, None]
+    pixels = (_per_channel(images, preprocessing.std, divide=False) + mean) * 255
+    return np.asarray(np.clip(np.round(pixels), 0, 255), np.float32)
+
+
+def class_labels(request: ExportRequest) -> tuple[str, ...]:
+    """One different label a class: a classifier's probabilities are a dictionary.
+
+    The second "crane" becomes "crane (2)"; without labels they are class_0, class_1, and so on.
+    """
+    model = request.model
+    if not model.labels:
+        return tuple(f"class_{i}" for i in range(model.config.num_classes))
+    taken, seen, found = set(model.labels), Counter[str](), []
+    for label in model.labels:
+        seen[label] += 1
+        name = label
+        while seen[label] > 1 and name in taken:
+            name = f"{label} ({seen[label]})"
+            seen[label] += name in taken
+        taken.add(name)
+        found.append(name)
+    return tuple(found)
+
+
+def describe(model: Any, request: ExportRequest) -> None:
+    """What Xcode shows of the model, and our own facts as user-defined metadata."""
+    spec, prep = request.model, request.model.preprocessing
+    model.short_description = (
+        f"{spec.name}, {spec.resolution} x {spec.resolution} pixels, {request.precision}"
+    )
+    model.license = spec.licence
+    normalized = f"normalized with mean {prep.mean} and std {prep.std} of 0..1"
+    model.input_description[INPUT_NAME] = (
+        f"{prep.color} image" if request.image_input else f"{prep.color} image, {normalized}, NCHW"
+    )
+    if request.classifier:
+        model.output_description[LABEL] = "the likeliest class"
+        model.output_description[PROBABILITIES] = "probability of each class"
+    else:
+        model.output_description[OUTPUT_NAME] = "a logit for each class"
+    for key, value in sidecar_metadata(request).items():
+        model.user_defined_metadata[key] = value
+
+
+def open_model(path: Path) -> Any:
+    """The compiled model, on macOS; raises ArtifactError with Core ML's reason."""
+    with coremltools() as ct:
+        try:
+            return ct.models.MLModel(str(path))
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ArtifactError(f"Core ML refuses {path} ({reason}); convert the model again") from error
+
+
+def predict(model: Any, request: ExportRequest, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What Core ML computes; images are pixels for an image input."""
+    import numpy as np
+
+    labels = class_labels(request)
+
+    def forward(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        given = _picture(batch[0]) if request.image_input else batch
+        found = model.predict({INPUT_NAME: given})
+        if request.classifier:
+            return np.array([[found[PROBABILITIES][label] for label in labels]], np.float32)
+        return np.asarray(found[OUTPUT_NAME], np.float32)
+
+    return in_batches(forward, images, request.batch)
+
+
+def _picture(pixels: NDArray[np.float32]) -> Any:
+    """Pixels (c, h, w) in the request's channel order as the picture that Core ML takes."""
+    import numpy as np
+    from PIL import Image
+
+    return Image.fromarray(np.ascontiguousarray(pixels.astype(np.uint8).transpose(1, 2, 0)).squeeze())

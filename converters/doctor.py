@@ -1,0 +1,116 @@
+"""Which targets work on this machine, in which versions, and what is broken or does not fit together."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from packaging.requirements import Requirement
+
+OWN = "regnet-edge"
+PROBE_TIMEOUT_S = 180
+
+
+# companions that other packages import and that break them when their versions do not match
+COMPANIONS = ("torchvision", "torchaudio", "timm", "transformers")
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """An installed distribution; version is empty where it is missing, problem a sentence or empty."""
+
+    name: str
+    version: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One target (or the core, or a companion) with its packages, and whether it works here."""
+
+    name: str
+    packages: tuple[Package, ...]
+
+    @property
+    def works(self) -> bool:
+        """Whether nothing is missing, mismatched or broken."""
+        return not any(p.problem for p in self.packages)
+
+
+def examine() -> tuple[Finding, ...]:
+    """The core, each target, and those companions that are installed.
+
+    Every package is imported in a process of its own, so that one that crashes is only named.
+    """
+    from . import targets
+
+    groups: dict[str, tuple[str, ...]] = {"core": ("torch", "numpy", "safetensors")}
+    groups |= {name: converter.packages for name, converter in targets().items()}
+    groups |= {name: (name,) for name in COMPANIONS if _version(name)}
+    names = sorted({package for packages in groups.values() for package in packages})
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        found = dict(zip(names, pool.map(_examined, names), strict=True))
+    return tuple(Finding(group, tuple(found[p] for p in packages)) for group, packages in groups.items())
+
+
+def _examined(name: str) -> Package:
+    version = _version(name)
+    if not version:
+        return Package(name, "", f"{name} is not installed; pip install 'regnet-edge[all]'")
+    problem = mismatch(name, version) or _broken_need(name) or _import_failure(name)
+    return Package(name, version, problem)
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _needs(name: str) -> Iterable[Requirement]:
+    return map(Requirement, importlib.metadata.requires(name) or ())
+
+
+def mismatch(name: str, version: str) -> str:
+    """A sentence where the version is outside the range that regnet-edge was tested with."""
+    for need in _needs(OWN):
+        if need.name == name and not need.specifier.contains(version, prereleases=True):
+            return f"{name} {version} is untested; pip install '{name}{need.specifier}'"
+    return ""
+
+
+def _broken_need(name: str) -> str:
+    for need in _needs(name):
+        if need.marker is not None and not need.marker.evaluate({"extra": ""}):
+            continue
+        version = _version(need.name)
+        if version and not need.specifier.contains(version, prereleases=True):
+            return (
+                f"{name} needs {need.name}{need.specifier}, but {need.name} {version} is installed; "
+                "install the two in matching versions"
+            )
+    return ""
+
+
+def _module(name: str) -> str:
+    owners = importlib.metadata.packages_distributions()
+    mine = [module for module, dists in owners.items() if name in dists and not module.startswith("_")]
+    likely = name.replace("-", "_")
+    return likely if likely in mine or not mine else sorted(mine)[0]
+
+
+def _import_failure(name: str) -> str:
+    command = [sys.executable, "-c", f"import {_module(name)}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return f"importing {name} took more than {PROBE_TIMEOUT_S} s; install it again"
+    if done.returncode == 0:
+        return ""
+    last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    return f"{name} does not import ({last}); install it again"

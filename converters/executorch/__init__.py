@@ -1,0 +1,129 @@
+"""ExecuTorch with everything XNNPACK can take delegated to it; run by ExecuTorch's own runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regnet_edge.artifact import Artifact, Structure, graph_of
+from regnet_edge.errors import ArtifactError
+from regnet_edge.files import sha256_of
+from regnet_edge.request import ExportRequest, Precision
+
+from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
+from ..batches import in_batches
+from ..quiet import quiet
+from ..tools import versions
+from .file import read_contents, read_header
+from .graph_file import save
+from .lower import lower
+from .quantize import quantized
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch.export import ExportedProgram
+
+    from regnet_edge.model import RegNet
+
+    from .. import Floats, Reader
+
+NAMESPACE = "regnet_edge."
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuTorch:
+    """The converter and evaluator of .pte files."""
+
+    name: str = "executorch"
+    suffix: str = ".pte"
+    aliases: tuple[str, ...] = ("et", "xnnpack")
+    precisions: frozenset[Precision] = frozenset({"fp32", "int8"})
+    packages: tuple[str, ...] = ("executorch", "torchao")
+    takes_program: bool = True
+
+    def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
+        """Write the file; what the sidecar says is inside as constant methods."""
+        with quiet():
+            exported = _program(request, source)
+            if request.keep_graph:
+                save(exported.module(check_guards=False), graph_of(out))
+            program = lower(exported, constants(request))
+            with out.open("wb") as stream:
+                program.write_to_file(stream)
+            return read_contents(out).structure()
+
+    def evaluator(self) -> str:
+        """The runtime's name and version."""
+        return f"ExecuTorch runtime {versions(['executorch'])['executorch']}"
+
+    def run(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits of normalized NCHW images, on as many threads as the runtime's pool has."""
+        if sha256_of(artifact.path) != artifact.sha256:
+            raise ArtifactError(
+                f"{artifact.path} is not the file its sidecar describes (sha256 differs), and the runtime"
+                " might crash on it; convert the model again"
+            )
+        program = open_program(artifact.path)
+        return in_batches(lambda batch: _forward(program, batch), images, artifact.request.batch)
+
+    def reader(self, artifact: Artifact, net: RegNet, images: Floats) -> Reader:
+        """The file's inside, for blame."""
+        from .graph import reader
+
+        return reader(artifact, net, images)
+
+
+CONVERTER = ExecuTorch()
+
+
+def _program(request: ExportRequest, source: Source) -> ExportedProgram:
+    assert source.program is not None  # noqa: S101  # takes_program is True
+    if request.precision == "fp32":
+        return source.program
+    assert source.calibration is not None  # noqa: S101  # who calls brings the images
+    return quantized(source.program, source.example, request, source.calibration)
+
+
+def constants(request: ExportRequest) -> dict[str, str]:
+    """Text by the method that returns it: what the sidecar says, and the names of input and output."""
+    names = {NAMESPACE + "input": INPUT_NAME, NAMESPACE + "output": OUTPUT_NAME}
+    return {**sidecar_metadata(request), **names}
+
+
+def open_program(path: Path) -> Any:
+    """The loaded program; raises ArtifactError with the runtime's own reason where it refuses the file."""
+    read_header(path)
+    with quiet() as said:
+        from executorch.runtime import Runtime  # type: ignore[import-untyped]  # ships no types
+
+        try:
+            return Runtime.get().load_program(path)
+        except RuntimeError as error:
+            reason = said.last_line() or str(error)
+            raise ArtifactError(f"ExecuTorch refuses {path} ({reason}); convert the model again") from error
+
+
+def _forward(program: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    import torch
+
+    with quiet() as said:
+        try:
+            outputs = program.load_method("forward").execute([torch.from_numpy(batch)])
+        except RuntimeError as error:
+            reason = said.last_line() or str(error)
+            raise ArtifactError(
+                f"ExecuTorch cannot run images of shape {batch.shape} ({reason}); convert the model for it"
+            ) from error
+    logits: NDArray[np.float32] = outputs[0].numpy()
+    return logits
+
+
+def metadata(path: Path) -> Mapping[str, str]:
+    """What the file says of itself, as any ExecuTorch runtime can read it: one method a fact."""
+    program = open_program(path)
+    names = sorted(name for name in program.method_names if name.startswith(NAMESPACE))
+    with quiet():
+        return {name: program.load_method(name).execute([])[0] for name in names}

@@ -1,0 +1,118 @@
+"""An exported program to its int8 form for XNNPACK: weights per channel, activations static.
+
+torchao's export quantization with ExecuTorch's XNNPACK quantizer, less what takes time and gives
+nothing here: patterns of batch norm, which the definition has folded (each is compiled anew for every
+network), histograms where minima and maxima are asked for, and one pass through the network for each
+image instead of each batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from regnet_edge.request import ExportRequest
+
+from ..graph.fx import image_of, of_fx
+from ..graph.locate import owned
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch.export import ExportedProgram
+    from torch.fx import GraphModule, Node
+
+BATCH = 8  # images a pass; more is no faster on one core and costs memory
+ANNOTATION = "quantization_annotation"  # where torchao keeps what a node wants
+KEPT = 0.9999  # share of the values that a percentile keeps within the range
+
+
+def quantized(
+    program: ExportedProgram, example: torch.Tensor, request: ExportRequest, images: NDArray[np.float32]
+) -> ExportedProgram:
+    """The program with float input and output and int8 between; `program` stays as it is.
+
+    images: float32 (n, channels, r, r), any n. The gate's sigmoid stays in float: XNNPACK has no rule for it.
+    """
+    import torch
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # type: ignore[import-untyped]  # ships no types
+
+    assert request.calibration is not None  # noqa: S101  # its constructor refuses int8 without
+    with torch.no_grad():
+        module = program.module(check_guards=False)  # the guards would allow the example's batch only
+        observed = prepare_pt2e(module, _quantizer(observer_for(request.calibration.method), request))
+        _observe(observed, images)
+        return torch.export.export(convert_pt2e(observed), (example,))
+
+
+def observer_for(method: str) -> Any:
+    """What watches an activation during calibration and sets its range afterwards.
+
+    minmax: all values; percentile: all but the outermost, half on each side; mse: the range whose
+    quantization error over the histogram is least, as torchao searches it.
+    """
+    from torchao.quantization.pt2e import HistogramObserver, MinMaxObserver  # type: ignore[import-untyped]  # ships no types
+
+    class Percentile(HistogramObserver):  # type: ignore[misc]  # its base is untyped
+        def _non_linear_param_search(self) -> tuple[torch.Tensor, torch.Tensor]:
+            share = self.histogram.cumsum(0) / self.histogram.sum()
+            first, last = (share <= (1 - KEPT) / 2).sum(), (share < (1 + KEPT) / 2).sum()
+            width = (self.max_val - self.min_val) / self.bins
+            return self.min_val + width * first, self.min_val + width * (last + 1)
+
+    return {"minmax": MinMaxObserver, "percentile": Percentile, "mse": HistogramObserver}[method]
+
+
+def _quantizer(observer: Any, request: ExportRequest) -> Any:
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (  # type: ignore[import-untyped]  # ships no types
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+
+    class Folded(XNNPACKQuantizer):  # type: ignore[misc]  # its base is untyped
+        SUPPORTED_PATTERNS = tuple(p for p in XNNPACKQuantizer.SUPPORTED_PATTERNS if "bn" not in p.name)
+
+        def annotate(self, model: GraphModule) -> GraphModule:
+            annotated = super().annotate(model)
+            for node in _kept_in_float(annotated, request):
+                _release(node, self.global_config.output_activation)
+            return annotated  # type: ignore[no-any-return]  # its base is untyped
+
+    config = get_symmetric_quantization_config(is_per_channel=True)
+    smallest_scale = 2**-12  # the quantizer's own
+    watched = replace(
+        config.input_activation, observer_or_fake_quant_ctr=observer.with_args(eps=smallest_scale)
+    )
+    return Folded().set_global(replace(config, input_activation=watched, output_activation=watched))
+
+
+def _kept_in_float(module: GraphModule, request: ExportRequest) -> list[Node]:
+    """The nodes that make up the request's float layers."""
+    if not request.float_layers:
+        return []
+    graph = module.graph
+    ops = owned(of_fx(graph), image_of(graph), request.model.config, request.float_layers)
+    outputs = {op.output for op in ops}
+    return [node for node in graph.nodes if node.name in outputs]
+
+
+def _release(node: Node, own: Any) -> None:
+    """Take the node out of int8; those that read it and shared its range get one of their `own`."""
+    from torchao.quantization.pt2e.quantizer import SharedQuantizationSpec  # type: ignore[import-untyped]  # ships no types
+
+    node.meta.pop(ANNOTATION, None)
+    for reader in (r for r in node.users if ANNOTATION in r.meta):
+        wanted = reader.meta[ANNOTATION]
+        if isinstance(wanted.input_qspec_map.get(node), SharedQuantizationSpec):
+            wanted.input_qspec_map[node] = own
+        if getattr(wanted.output_qspec, "edge_or_node", None) is node:
+            wanted.output_qspec = own
+
+
+def _observe(observed: GraphModule, images: NDArray[np.float32]) -> None:
+    import numpy as np
+    import torch
+
+    for start in range(0, len(images), BATCH):
+        observed(torch.from_numpy(np.ascontiguousarray(images[start : start + BATCH])))

@@ -1,0 +1,1 @@
+"""The definition's layers, found again inside a file."""

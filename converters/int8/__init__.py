@@ -1,0 +1,1 @@
+"""int8 from one calibration set, for every target."""

@@ -1,0 +1,92 @@
+"""The range of a tensor from what calibration saw: minmax, percentile, mse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+Method = Literal["minmax", "percentile", "mse"]
+Observations = Callable[[], Iterable[Mapping[str, Floats]]]
+KEPT = 0.9999  # share of the values that a percentile keeps, half of the rest lost on each side
+BINS, STEPS = 2048, 128  # of a histogram; of the search for the least squared error
+LEVELS = 255  # steps between the lowest and the highest int8
+NARROWEST = LEVELS * 2**-12  # XNNPACK cannot rescale to the steps of a tensor that is all but dead
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Lowest and highest value that int8 represents; zero always lies between."""
+
+    low: float
+    high: float
+
+    def including(self, values: Floats) -> Range:
+        """The range widened to hold these values."""
+        return Range(min(self.low, float(values.min())), max(self.high, float(values.max())))
+
+    def usable(self) -> Range:
+        """The range, widened about zero if it is narrower than the runtimes can use."""
+        width = self.high - self.low
+        if width >= NARROWEST:
+            return self
+        low = self.low / width * NARROWEST if width else 0.0
+        return Range(low, low + NARROWEST)
+
+    def histogram(self, values: Floats) -> NDArray[np.int64]:
+        """How many of the values lie in each of BINS equal parts."""
+        width = np.float32((self.high - self.low) / BINS or 1)
+        part = ((values.ravel() - np.float32(self.low)) / width).astype(np.int32)
+        return np.bincount(np.clip(part, 0, BINS - 1, out=part), minlength=BINS)
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Bounds of those parts."""
+        return np.linspace(self.low, self.high, BINS + 1)
+
+
+def ranges(method: Method, observe: Observations) -> dict[str, Range]:
+    """The range of every tensor by name.
+
+    observe() gives the tensors of each pass through the network by name; it is called once for minmax
+    and once more, for the histograms between those extremes, for the other methods.
+    """
+    extremes: dict[str, Range] = {}
+    for tensors in observe():
+        for name, values in tensors.items():
+            extremes[name] = extremes.get(name, Range(0.0, 0.0)).including(values)
+    if method == "minmax":
+        return {name: full.usable() for name, full in extremes.items()}
+    counts = {name: np.zeros(BINS, np.int64) for name in extremes}
+    for tensors in observe():
+        for name, values in tensors.items():
+            counts[name] += extremes[name].histogram(values)
+    choose = _percentile if method == "percentile" else _least_squares
+    return {name: choose(counts[name], full).usable() for name, full in extremes.items()}
+
+
+def _percentile(counts: NDArray[np.int64], full: Range) -> Range:
+    """All but the outermost values, half on each side."""
+    share = counts.cumsum() / counts.sum()
+    first = int(np.count_nonzero(share <= (1 - KEPT) / 2))
+    last = int(np.count_nonzero(share < (1 + KEPT) / 2))
+    return Range(min(0.0, float(full.edges[first])), max(0.0, float(full.edges[last + 1])))
+
+
+def _least_squares(counts: NDArray[np.int64], full: Range) -> Range:
+    """The range of least squared error: rounding within, clipping outside; first its top, then its bottom."""
+    centers = (full.edges[1:] + full.edges[:-1]) / 2
+
+    def error(r: Range) -> float:
+        clipped = np.where(centers < r.low, centers - r.low, np.maximum(centers - r.high, 0))
+        step = (r.high - r.low) / LEVELS
+        return float(counts @ np.where(clipped == 0, step**2 / 12, clipped**2))
+
+    shares = np.linspace(1, 0, STEPS, endpoint=False).tolist()
+    best = min((Range(full.low, full.high * s) for s in shares), key=error)
+    return min((Range(full.low * s, best.high) for s in shares), key=error)

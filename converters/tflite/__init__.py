@@ -1,0 +1,172 @@
+"""TFLite (LiteRT): NHWC in, logits out, through litert_torch; run by ai-edge-litert."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regnet_edge.artifact import Artifact, Structure
+from regnet_edge.request import ExportRequest, Precision
+
+from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
+from ..batches import in_batches
+from ..quiet import quiet
+from ..tools import versions
+from .lower import flatbuffer
+from .quantize import quantized
+from .runtime import IDENTIFIER, open_interpreter, read_flatbuffer, to_real, to_steps
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from regnet_edge.model import RegNet
+
+    from .. import Floats, Reader
+
+METADATA_ENTRY = "REGNET_EDGE_METADATA"
+
+
+@dataclass(frozen=True, slots=True)
+class TFLite:
+    """The converter and evaluator of .tflite files."""
+
+    name: str = "tflite"
+    suffix: str = ".tflite"
+    aliases: tuple[str, ...] = ("litert",)
+    precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "int8", "int8x16", "w8", "dynamic"})
+    packages: tuple[str, ...] = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer")
+    takes_program: bool = True
+
+    def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
+        """Write the file; input `image` is NHWC, output `logits`."""
+        with quiet():
+            out.write_bytes(float_file(request, source))
+            if request.precision != "fp32":
+                out.write_bytes(quantized(out.read_bytes(), request, source.calibration))
+        annotate(out, request)
+        return structure(out)
+
+    def evaluator(self) -> str:
+        """The runtime's name and version."""
+        return f"ai-edge-litert {versions(['ai-edge-litert'])['ai-edge-litert']}"
+
+    def run(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits of normalized NCHW images."""
+        interpreter = open_interpreter(artifact.path)
+        [signature] = interpreter.get_signature_list()
+        runner = interpreter.get_signature_runner(signature)
+        nhwc = images.transpose(0, 2, 3, 1)
+        entry, exit_ = runner.get_input_details()[INPUT_NAME], runner.get_output_details()[OUTPUT_NAME]
+
+        def forward(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+            return to_real(runner(**{INPUT_NAME: to_steps(batch, entry)})[OUTPUT_NAME], exit_)
+
+        return in_batches(forward, nhwc, artifact.request.batch)
+
+    def reader(self, artifact: Artifact, net: RegNet, images: Floats) -> Reader:
+        """The file's inside, for blame."""
+        from .graph import reader
+
+        return reader(artifact, net, images)
+
+
+CONVERTER = TFLite()
+
+
+def float_file(request: ExportRequest, source: Source) -> bytes:
+    """The fp32 file: the exported program's by the short way, the module's by litert_torch otherwise."""
+    if request.via:
+        from ..guests.onnx_tf import file_of
+
+        return file_of(source)
+    short = None if source.program is None else flatbuffer(source.program)
+    return short or bytes(_litert_model(source).model_content())
+
+
+def _litert_model(source: Source) -> Any:
+    import litert_torch  # type: ignore[import-untyped]  # ships no types
+    from torch import nn
+
+    class ChannelsLast(nn.Module):
+        """NHWC at the door, as TFLite's users expect; the converter absorbs the permutation."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = source.module
+
+        def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {OUTPUT_NAME: self.net(image.permute(0, 3, 1, 2))}
+
+    example = source.example.permute(0, 2, 3, 1).contiguous()
+    return litert_torch.convert(ChannelsLast().eval(), sample_kwargs={INPUT_NAME: example})
+
+
+def annotate(path: Path, request: ExportRequest) -> None:
+    """Name input and output tensors, and put the metadata inside the file."""
+    import flatbuffers  # type: ignore[import-untyped]  # ships no types
+    from ai_edge_litert import schema_py_generated as schema  # type: ignore[import-untyped]  # ships no types
+
+    content = path.read_bytes()
+    model = schema.ModelT.InitFromPackedBuf(content)
+    _gather_buffers(model, content)
+    [graph] = model.subgraphs
+    graph.tensors[graph.inputs[0]].name = INPUT_NAME.encode()
+    graph.tensors[graph.outputs[0]].name = OUTPUT_NAME.encode()
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = list(json.dumps(sidecar_metadata(request), ensure_ascii=False).encode())
+    model.buffers.append(buffer)
+    entry.name, entry.buffer = METADATA_ENTRY, len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), entry]
+    builder = flatbuffers.Builder(path.stat().st_size)
+    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
+    path.write_bytes(builder.Output())
+
+
+def _gather_buffers(model: Any, content: bytes) -> None:
+    """Bring the buffers that the quantizer wrote behind the flatbuffer back into it."""
+    import numpy as np
+
+    for buffer in model.buffers:
+        if buffer.offset:
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """What `annotate` put into the file; empty for a file of another tool."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(read_flatbuffer(path), 0)
+    for i in range(model.MetadataLength()):
+        entry = model.Metadata(i)
+        if entry.Name() == METADATA_ENTRY.encode():
+            data: dict[str, str] = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+            return data
+    return {}
+
+
+def structure(path: Path) -> Structure:
+    """Ops of the file by kind; a convolution is grouped when its kernel sees only part of the input."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(read_flatbuffer(path), 0)
+    graph = model.Subgraphs(0)
+    names = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
+    ops: Counter[str] = Counter()
+    grouped = 0
+    for i in range(graph.OperatorsLength()):
+        op = graph.Operators(i)
+        code = model.OperatorCodes(op.OpcodeIndex())
+        name = names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+        ops[name] += 1
+        if name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            seen, kernel = graph.Tensors(op.Inputs(0)).Shape(3), graph.Tensors(op.Inputs(1)).Shape(3)
+            grouped += seen > 1 and (name == "DEPTHWISE_CONV_2D" or seen != kernel)
+    return Structure(
+        convs=ops["CONV_2D"] + ops["DEPTHWISE_CONV_2D"], grouped_convs=grouped, ops=dict(sorted(ops.items()))
+    )

@@ -1,0 +1,59 @@
+"""A .tflite read and run: the flatbuffer and the interpreter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regnet_edge.errors import ArtifactError
+
+from ..quiet import quiet
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+IDENTIFIER = b"TFL3"
+
+
+def to_steps(values: NDArray[np.float32], tensor: Any) -> NDArray[Any]:
+    """Real numbers as the tensor of an interpreter takes them: floats as they are, or int8 steps."""
+    import numpy as np
+
+    scale, zero = tensor["quantization"]
+    if not scale:
+        return values
+    limits = np.iinfo(tensor["dtype"])
+    steps: NDArray[Any] = np.clip(np.rint(values / np.float32(scale)) + zero, limits.min, limits.max)
+    return steps.astype(limits.dtype)
+
+
+def to_real(steps: NDArray[Any], tensor: Any) -> NDArray[np.float32]:
+    """The real numbers that a tensor of an interpreter stands for."""
+    import numpy as np
+
+    scale, zero = tensor["quantization"]
+    real: NDArray[np.float32] = steps.astype(np.float32)
+    return (real - np.float32(zero)) * np.float32(scale) if scale else real
+
+
+def read_flatbuffer(path: Path) -> bytes:
+    """The file's bytes; raises ArtifactError where they are no TFLite model."""
+    data = path.read_bytes()
+    if data[4:8] != IDENTIFIER:
+        raise ArtifactError(f"{path} is not a TFLite file; convert the model again")
+    return data
+
+
+def open_interpreter(path: Path, threads: int | None = None) -> Any:
+    """An interpreter ready to run; raises ArtifactError for a file it refuses."""
+    from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped]  # ships no types
+
+    read_flatbuffer(path)
+    try:
+        with quiet():
+            interpreter = Interpreter(str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ArtifactError(f"TFLite refuses {path} ({error}); convert the model again") from error
+    return interpreter

@@ -1,0 +1,222 @@
+"""What is asked: Preprocessing, WeightsRef, ModelSpec, Calibration, ExportRequest.
+
+Every value checks itself once. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from regnet_edge import codec
+from regnet_edge.complexity import Complexity, complexity
+from regnet_edge.config import AnyNetConfig
+from regnet_edge.errors import UsageError
+
+Precision = Literal["fp32", "fp16", "int8", "w8", "dynamic", "int8x16"]
+Route = Literal["", "onnx-tf"]
+Color = Literal["RGB", "BGR", "GRAY"]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+CropMode = Literal["center", "squash", "border"]
+CropRounding = Literal["even", "floor"]
+NEEDS_CALIBRATION: frozenset[Precision] = frozenset({"int8", "int8x16"})
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How an image becomes the network's input, in whole pixels, so that every app computes the same.
+
+    Resize by crop_mode. center: the short side to resize_px; squash: both sides to resize_px, whatever the
+    shape; border: the long side to resize_px, and a border of the mean's color where the image falls short
+    (timm's words). The other side follows by rule of three: rounded down, in border mode to the nearest.
+    Then cut resolution x resolution from the middle, where half a pixel goes to the even one (torchvision,
+    timm) or is dropped (floor, Hugging Face); scale to 0..1; (x - mean) / std for each channel in `color`
+    order. resize_px 0 becomes the resolution: nothing is cut from a square.
+    """
+
+    color: Color
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    resolution: int
+    interpolation: Interpolation = "bilinear"
+    resize_px: int = 0
+    crop_mode: CropMode = "center"
+    crop_rounding: CropRounding = "even"
+
+    def __post_init__(self) -> None:
+        if self.resolution < 1:
+            raise UsageError(f"resolution is at least 1 pixel, not {self.resolution}")
+        for what, value, known in (
+            ("color order", self.color, Color),
+            ("interpolation", self.interpolation, Interpolation),
+            ("crop_mode", self.crop_mode, CropMode),
+            ("crop_rounding", self.crop_rounding, CropRounding),
+        ):
+            if value not in get_args(known):
+                raise UsageError(f"unknown {what} {value!r}; choose from {', '.join(get_args(known))}")
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise UsageError(f"mean and std have one number a channel: {self.channels} for {self.color}")
+        if min(self.std) <= 0:
+            raise UsageError("std is positive in every channel")
+        if self.resize_px == 0:
+            object.__setattr__(self, "resize_px", self.resolution)
+        if self.resize_px < self.resolution and self.crop_mode != "border":
+            raise UsageError(
+                f"an image resized to {self.resize_px} pixels has no {self.resolution} to cut out; resize to "
+                f"{self.resolution} at least"
+            )
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input."""
+        return 1 if self.color == "GRAY" else 3
+
+    @property
+    def fill(self) -> tuple[int, ...]:
+        """The border's color in 0..255, in `color` order."""
+        return tuple(round(255 * m) for m in self.mean)
+
+    def at_resolution(self, resolution: int) -> Preprocessing:
+        """The same for another input size; resize_px grows with it, rounded down."""
+        return replace(
+            self, resolution=resolution, resize_px=resolution * self.resize_px // max(1, self.resolution)
+        )
+
+
+IMAGENET = Preprocessing("RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 224, resize_px=256)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsRef:
+    """Where a model's numbers come from.
+
+    shipped: the project's own trained net; file: a checkpoint at `path`; untrained: drawn from `seed`,
+    for latency only. sha256 is that of the checkpoint file; new_head: its head was drawn afresh.
+    """
+
+    kind: Literal["shipped", "file", "untrained"]
+    path: str = ""
+    sha256: str = ""
+    seed: int = 0
+    new_head: bool = False
+
+    @property
+    def trained(self) -> bool:
+        """Whether accuracy means anything."""
+        return self.kind != "untrained" and not self.new_head
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Everything that decides what a network computes, by name, without loading it."""
+
+    name: str
+    config: AnyNetConfig
+    weights: WeightsRef
+    preprocessing: Preprocessing = IMAGENET
+    labels: tuple[str, ...] = ()
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        if self.labels and len(self.labels) != self.config.num_classes:
+            raise UsageError(
+                f"{len(self.labels)} labels for {self.config.num_classes} classes; give one line a class"
+            )
+        if self.preprocessing.channels != self.config.in_channels:
+            raise UsageError(
+                f"preprocessing gives {self.preprocessing.channels} channels, "
+                f"the network takes {self.config.in_channels}"
+            )
+
+    @property
+    def resolution(self) -> int:
+        """Side of the square input in pixels."""
+        return self.preprocessing.resolution
+
+    @property
+    def complexity(self) -> Complexity:
+        """Counts at the model's resolution."""
+        return complexity(self.config, self.resolution)
+
+    def at_resolution(self, resolution: int) -> ModelSpec:
+        """The same model for another input size."""
+        return replace(self, preprocessing=self.preprocessing.at_resolution(resolution))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The images that set the int8 ranges: which, how many, in which order."""
+
+    source: str
+    sha256: str  # of the drawn images and their preprocessing
+    images: int
+    seed: int
+    method: Literal["minmax", "percentile", "mse"] = "minmax"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """One file to make: what, for which target, in which precision.
+
+    image_input (Core ML's ImageType) and classifier (softmax, classLabel outputs) are Core ML's; via is
+    TFLite's old route. For int8, float_layers are the definition's layers that stay in float, equalize
+    evens out the channels of neighbouring layers first, and io is the type of input and output. keep_graph
+    (ExecuTorch's) stores the graph that was delegated beside the file. Raises UsageError for int8 without
+    calibration and for options that the target or precision has not.
+    """
+
+    model: ModelSpec
+    target: str
+    precision: Precision = "fp32"
+    batch: int = 1
+    image_input: bool = False
+    classifier: bool = False
+    calibration: Calibration | None = None
+    via: Route = ""
+    float_layers: tuple[str, ...] = ()
+    equalize: bool = False
+    io: Literal["float", "int8"] = "float"
+    keep_graph: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision != "int8" and (self.float_layers or self.equalize or self.io != "float"):
+            raise UsageError("--mixed, --equalize and --io int8 are about int8; add --precision int8")
+        if self.io == "int8" and self.target != "tflite":
+            raise UsageError("--io int8 is for target tflite; other targets take and give floats")
+        if self.keep_graph and self.target != "executorch":
+            raise UsageError(
+                "--keep-graph is for target executorch; blame looks into the other files directly"
+            )
+        if self.via and (self.target, self.precision) != ("tflite", "fp32"):
+            raise UsageError(f"--via {self.via} makes TFLite files in fp32 only; add --target tflite")
+        if self.batch < 1:
+            raise UsageError(f"batch is at least 1, not {self.batch}")
+        if self.precision in NEEDS_CALIBRATION and self.calibration is None:
+            raise UsageError(f"{self.precision} needs calibration images; pass --calibrate DIR")
+        if (self.image_input or self.classifier) and self.target != "coreml":
+            raise UsageError("--coreml-image and --coreml-classifier are for target coreml only")
+        if self.image_input and self.batch != 1:
+            raise UsageError("an image input takes one image: leave --batch at 1 with --coreml-image")
+
+    @property
+    def key(self) -> str:
+        """Hex sha256 of the request: the same one has the same key, wherever weights and images lie."""
+        weights = replace(self.model.weights, path="")
+        calibration = self.calibration and replace(self.calibration, source="")
+        request = replace(self, model=replace(self.model, weights=weights), calibration=calibration)
+        return hashlib.sha256(codec.canonical(request).encode()).hexdigest()
+
+    @property
+    def stem(self) -> str:
+        """File name without suffix, such as regnety_400mf-224-fp32."""
+        parts = [self.model.name, str(self.model.resolution), self.precision]
+        parts += [f"b{self.batch}"] if self.batch != 1 else []
+        parts += ["image"] if self.image_input else []
+        parts += ["classifier"] if self.classifier else []
+        parts += [self.via] if self.via else []
+        parts += ["equalized"] if self.equalize else []
+        parts += ["mixed"] if self.float_layers else []
+        parts += ["io"] if self.io != "float" else []
+        parts += ["graph"] if self.keep_graph else []
+        return "-".join(parts)

@@ -1,0 +1,308 @@
+"""Training as the paper does it: SGD with Nesterov momentum, warm-up, half-period cosine, precise BN.
+
+`train(plan, out_dir)` is the whole of it. Everything random in epoch e comes from (seed, e), and a
+checkpoint is written at every epoch, so that a run that was killed and resumed ends in the same bits.
+Images are held in memory as uint8; augmentation works on whole batches where the network runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from regnet_edge import codec, weights
+from regnet_edge.errors import RegNetEdgeError, ToolError, UsageError
+from regnet_edge.files import replacing, sha256_of, write_text
+from regnet_edge.model import RegNet, build
+from regnet_edge.request import ModelSpec, WeightsRef
+from regnet_edge.training.batches import Batches, augment, generator, network_input
+from regnet_edge.training.evaluate import _full_batches, class_accuracy, correct, precise_batch_norm
+from regnet_edge.training.plan import (
+    PLAN,
+    Augmentation,
+    Dataset,
+    Metrics,
+    Progress,
+    TrainPlan,
+    TrainResult,
+    read,
+)
+
+__all__ = [
+    "Augmentation",
+    "Batches",
+    "Metrics",
+    "Progress",
+    "TrainPlan",
+    "TrainResult",
+    "augment",
+    "class_accuracy",
+    "correct",
+    "measure",
+    "precise_batch_norm",
+    "train",
+]
+
+
+CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
+WEIGHTS, MODEL, RESULT = "model.safetensors", "model.json", "result.json"
+_CHECKPOINT_KEYS = frozenset({"plan", "images", "epochs_done", "net", "average", "optimizer"})
+
+
+class _Run:
+    """What changes while training: the network, its average, the optimizer, and the epochs done."""
+
+    def __init__(self, plan: TrainPlan) -> None:
+        self.plan = plan
+        self.net = build(plan.config, seed=plan.seed).to(plan.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack device with memory_format
+        self.average: RegNet | None = copy.deepcopy(self.net) if plan.ema else None
+        self.optimizer = torch.optim.SGD(
+            self.net.parameters(),
+            lr=plan.lr,
+            momentum=plan.momentum,
+            nesterov=plan.momentum > 0,
+            weight_decay=plan.weight_decay,
+        )
+        self.epochs_done = 0
+
+    @property
+    def result(self) -> RegNet:
+        """The network that is evaluated and kept."""
+        return self.average or self.net
+
+    def step(self, pixels: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor]:
+        """One update; (loss, number of right answers) on the way."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        x = network_input(pixels, self.plan.preprocessing)
+        with torch.autocast(self.plan.device, torch.bfloat16, enabled=self.plan.precision == "bf16"):
+            logits = self.net(x)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.plan.label_smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        self.optimizer.step()
+        self._follow()
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        if self.average is not None:
+            for mean, now in zip(self.average.parameters(), self.net.parameters(), strict=True):
+                mean.lerp_(now, 1 - self.plan.ema)
+
+    def state(self, fingerprint: str) -> dict[str, Any]:
+        """The checkpoint."""
+        return {
+            "plan": codec.canonical(self.plan),
+            "images": fingerprint,
+            "epochs_done": self.epochs_done,
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict() if self.average else {},
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.net.load_state_dict(state["net"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epochs_done = int(state["epochs_done"])
+
+
+def train(
+    plan: TrainPlan,
+    out_dir: Path,
+    *,
+    resume: bool = False,
+    progress: Callable[[Progress], None] = lambda _: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> TrainResult:
+    """Train a network, write model.safetensors and model.json into out_dir, and measure it.
+
+    With `resume`, goes on from the folder's checkpoint, or begins where there is none yet; the result
+    is that of a run that was never stopped. Raises DataError for the images, UsageError for a folder
+    with another plan's checkpoint, or with one at all without `resume`.
+    """
+    with _settings(plan):
+        dataset = read(plan)
+        images = Batches.of(dataset.train, plan)
+        evaluation = Batches.of(dataset.evaluation, plan)
+        run = _start(plan, out_dir, images.fingerprint, resume)
+        while run.epochs_done < plan.epochs:
+            line = _epoch(run, images, evaluation, progress, clock)
+            _keep(run, line, images.fingerprint, out_dir)
+        precise_batch_norm(run.result, images, plan)
+        right = correct(run.result, evaluation, plan.preprocessing)
+        return _finish(run, dataset, right, out_dir)
+
+
+def measure(
+    plan: TrainPlan,
+    images: Batches,
+    evaluation: Batches,
+    *,
+    progress: Callable[[Progress], None] = lambda _: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[Metrics, ...]:
+    """The metrics of every epoch of a network that is trained in memory; nothing is written.
+
+    images and evaluation are those of any plan with this one's preprocessing and device, so that many
+    networks share them. Raises RegNetEdgeError where the loss diverges.
+    """
+    with _settings(plan):
+        run = _Run(plan)
+        return tuple(_epoch(run, images, evaluation, progress, clock) for _ in range(plan.epochs))
+
+
+@contextlib.contextmanager
+def _settings(plan: TrainPlan) -> Iterator[None]:
+    if plan.device == "cuda" and not torch.cuda.is_available():
+        raise ToolError("torch sees no CUDA device here; train with --device cpu")
+    before = torch.get_num_threads()
+    torch.set_num_threads(plan.threads)
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _start(plan: TrainPlan, out_dir: Path, fingerprint: str, resume: bool) -> _Run:
+    run, checkpoint = _Run(plan), out_dir / CHECKPOINT
+    if checkpoint.exists() and not resume:
+        raise UsageError(f"{out_dir} holds a training run already; pass --resume to go on, or another --out")
+    if checkpoint.exists():
+        state = _read_checkpoint(checkpoint)
+        _check_same(plan, fingerprint, state, out_dir)
+        run.restore(state)
+    write_text(out_dir / PLAN, codec.dumps(plan))
+    _keep_metrics(out_dir, run.epochs_done)
+    return run
+
+
+def _read_checkpoint(file: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises nearly anything on a damaged file
+        raise RegNetEdgeError(
+            f"{file} cannot be read ({type(error).__name__}); delete it to train from the start"
+        ) from error
+    if not isinstance(state, dict) or not state.keys() >= _CHECKPOINT_KEYS:
+        raise RegNetEdgeError(f"{file} is not a training checkpoint; delete it to train from the start")
+    return state
+
+
+def _check_same(plan: TrainPlan, fingerprint: str, state: dict[str, Any], out_dir: Path) -> None:
+    now, then = json.loads(codec.canonical(plan)), json.loads(state["plan"])
+    changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
+    if changed:
+        raise UsageError(
+            f"the run in {out_dir} was started with another plan ({', '.join(changed)} differ); "
+            "resume it with its own options, or choose another --out"
+        )
+    if state["images"] != fingerprint:
+        raise UsageError(
+            f"the images in {plan.data} changed since the run in {out_dir} began; choose another --out"
+        )
+
+
+def _keep_metrics(out_dir: Path, epochs: int) -> None:
+    file = out_dir / METRICS
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
+    write_text(file, "".join(lines[:epochs]))
+
+
+def _epoch(
+    run: _Run,
+    images: Batches,
+    evaluation: Batches,
+    progress: Callable[[Progress], None],
+    clock: Callable[[], float],
+) -> Metrics:
+    """The next epoch's training and, where the plan asks for it, evaluation."""
+    plan, begun, epoch = run.plan, clock(), run.epochs_done
+    loss, accuracy = _train_epoch(run, images, progress, clock)
+    measured = None
+    if plan.evaluates(epoch):
+        candidate = copy.deepcopy(run.result)
+        precise_batch_norm(candidate, images, plan)
+        measured = correct(candidate, evaluation, plan.preprocessing).float().mean().item()
+    run.epochs_done += 1
+    return Metrics(epoch, plan.lr_at(epoch), loss, accuracy, measured, round(clock() - begun, 3))
+
+
+def _keep(run: _Run, line: Metrics, fingerprint: str, out_dir: Path) -> None:
+    """Append to the log, then replace the checkpoint: a resume drops a line that has no checkpoint."""
+    content = io.BytesIO()  # torch's own writer hides a full disk behind a RuntimeError
+    torch.save(run.state(fingerprint), content)
+    with replacing(out_dir / CHECKPOINT) as scratch:
+        with (out_dir / METRICS).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(asdict(line)) + "\n")
+        scratch.write_bytes(content.getvalue())
+
+
+def _train_epoch(
+    run: _Run, images: Batches, progress: Callable[[Progress], None], clock: Callable[[], float]
+) -> tuple[float, float]:
+    """(mean loss, accuracy) over the epoch's augmented images."""
+    plan, rng, begun = run.plan, generator(run.plan.seed, run.epochs_done), clock()
+    order = list(_full_batches(torch.randperm(len(images), generator=rng), plan.batch_size))
+    losses, hits = torch.zeros((), device=plan.device), torch.zeros((), device=plan.device)
+    seen = 0
+    run.net.train()
+    for i, index in enumerate(order):
+        pixels = augment(images.pixels[index], plan.augmentation, rng)
+        lr = plan.lr_at(run.epochs_done + i / len(order))
+        loss, right = run.step(pixels, images.labels[index], lr)
+        losses, hits, seen = losses + loss * len(index), hits + right, seen + len(index)
+        speed = seen / max(clock() - begun, 1e-9)
+        mean = losses.item() / seen
+        progress(Progress(run.epochs_done, plan.epochs, i + 1, len(order), mean, speed))
+        if not math.isfinite(mean):
+            raise RegNetEdgeError(
+                f"the loss became {mean} in epoch {run.epochs_done}; train with a lower --lr"
+            )
+    return losses.item() / seen, hits.item() / seen
+
+
+def _finish(run: _Run, dataset: Dataset, right: Tensor, out_dir: Path) -> TrainResult:
+    plan, file = run.plan, out_dir / WEIGHTS
+    net = run.result.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # as above
+    weights.save(net.eval(), file, {"training": codec.canonical(replace(plan, data=Path(plan.data).name))})
+    names = dataset.train.class_names
+    spec = ModelSpec(
+        name=plan.name,
+        config=plan.config,
+        weights=WeightsRef("file", file.name, sha256_of(file)),
+        preprocessing=plan.preprocessing,
+        labels=names if len(names) == plan.config.num_classes else (),
+        licence=plan.licence,
+    )
+    write_text(out_dir / MODEL, codec.dumps(spec))
+    lines = (out_dir / METRICS).read_text(encoding="utf-8").splitlines()
+    result = TrainResult(
+        weights=file,
+        model=out_dir / MODEL,
+        accuracy=right.float().mean().item(),
+        class_accuracy=class_accuracy(right, dataset.evaluation),
+        evaluated_on=dataset.evaluated_on,
+        evaluated_images=len(dataset.evaluation),
+        train_images=len(dataset.train),
+        epochs=plan.epochs,
+        seconds=round(sum(json.loads(line)["seconds"] for line in lines), 3),
+    )
+    write_text(out_dir / RESULT, codec.dumps(result))
+    return result

@@ -1,0 +1,237 @@
+"""What to train, as a value: the plan, the images it names, and what a run says of itself.
+
+The same plan gives the same weights; nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from regnet_edge import codec, data
+from regnet_edge.config import AnyNetConfig
+from regnet_edge.data import Images
+from regnet_edge.errors import DataError, UsageError
+from regnet_edge.request import IMAGENET, Preprocessing
+
+Device = Literal["cpu", "cuda"]
+TrainPrecision = Literal["fp32", "bf16"]
+PLAN = "plan.json"
+FASHION = "fashion-mnist"
+FASHION_LICENCE = "MIT (Fashion-MNIST, Zalando SE 2017)"
+GRAY = Preprocessing("GRAY", (0.5,), (0.5,), 32)
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise UsageError(sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What happens to a training image: a shifted crop, a mirror image, a blank square.
+
+    crop_padding: pixels of black on each side before the random crop; erase: side in pixels of the
+    square that is set to 0, 0 for none.
+    """
+
+    crop_padding: int = 2
+    flip: bool = True
+    erase: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.crop_padding >= 0, f"crop padding is at least 0 pixels, not {self.crop_padding}")
+        _require(self.erase >= 0, f"erase is at least 0 pixels, not {self.erase}")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPlan:
+    """Everything that decides the trained weights: the same plan gives the same bits on one machine.
+
+    data: fashion-mnist, or fashion-mnist:DIR for its IDX files elsewhere, or a folder of class
+    sub-folders (with train/ and val/ above them, or with a holdout). holdout: fraction of the training
+    images that is kept back and evaluated instead of the test images. lr is the peak, after the
+    warm-up. precise_bn: training images that set the batch norm statistics. ema: decay of the averaged
+    weights, 0 for none. evaluate_every: epochs between evaluations, 0 for the end only. Raises
+    UsageError.
+    """
+
+    config: AnyNetConfig
+    data: str
+    preprocessing: Preprocessing
+    name: str = "model"
+    epochs: int = 10
+    batch_size: int = 128
+    lr: float = 0.1
+    warmup_epochs: float = 1.0
+    weight_decay: float = 5e-5
+    momentum: float = 0.9
+    label_smoothing: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    ema: float = 0.0
+    precise_bn: int = 8192
+    holdout: float = 0.0
+    evaluate_every: int = 1
+    seed: int = 0
+    threads: int = 1
+    device: Device = "cpu"
+    precision: TrainPrecision = "fp32"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "precise_bn", "threads"):
+            _require(getattr(self, name) >= 1, f"{name} is at least 1, not {getattr(self, name)}")
+        for name in ("warmup_epochs", "weight_decay", "evaluate_every", "seed"):
+            _require(getattr(self, name) >= 0, f"{name} is at least 0, not {getattr(self, name)}")
+        for name in ("momentum", "label_smoothing", "ema", "holdout"):
+            _require(0 <= getattr(self, name) < 1, f"{name} lies in [0, 1), not at {getattr(self, name)}")
+        _require(math.isfinite(self.lr) and self.lr > 0, f"lr is a positive number, not {self.lr}")
+        _require(self.device in get_args(Device), f"unknown device {self.device!r}; choose from cpu, cuda")
+        _require(
+            self.precision in get_args(TrainPrecision),
+            f"unknown precision {self.precision!r}; choose from fp32, bf16",
+        )
+        _require(
+            self.preprocessing.channels == self.config.in_channels,
+            f"the images have {self.preprocessing.channels} channels, "
+            f"the network takes {self.config.in_channels}",
+        )
+
+    def lr_at(self, epoch: float) -> float:
+        """Learning rate after `epoch` epochs: linear warm-up from lr / 10, half-period cosine to 0."""
+        cosine = 0.5 * self.lr * (1 + math.cos(math.pi * epoch / self.epochs))
+        if epoch >= self.warmup_epochs:
+            return cosine
+        rise = epoch / self.warmup_epochs
+        return cosine * (0.1 * (1 - rise) + rise)
+
+    @property
+    def licence(self) -> str:
+        """Licence of the images, empty where nobody said."""
+        return FASHION_LICENCE if _is_fashion(self.data) else ""
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether epoch `epoch` (from 0) ends with an evaluation."""
+        last = epoch + 1 == self.epochs
+        return last or (self.evaluate_every > 0 and (epoch + 1) % self.evaluate_every == 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where training is: batches done of this epoch, its mean loss so far, speed in images/s."""
+
+    epoch: int
+    epochs: int
+    batch: int
+    batches: int
+    loss: float
+    images_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """One finished epoch (from 0), a line of metrics.jsonl; accuracy is None where none was measured."""
+
+    epoch: int
+    lr: float
+    loss: float
+    train_accuracy: float
+    accuracy: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What came out: where it lies, and its top-1 accuracy as a fraction, whole and class by class.
+
+    evaluated_on: test, val or holdout; seconds: training time over all runs.
+    """
+
+    weights: Path
+    model: Path
+    accuracy: float
+    class_accuracy: dict[str, float]
+    evaluated_on: str
+    evaluated_images: int
+    train_images: int
+    epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What a plan trains on and what it is measured on."""
+
+    train: Images
+    evaluation: Images
+    evaluated_on: str
+
+
+def read(plan: TrainPlan) -> Dataset:
+    """The plan's images; raises DataError where they are not there or not enough."""
+    train, evaluation, name = read_source(plan.data)
+    if train.labels is None:
+        raise DataError(f"{plan.data} has no classes; put the images into one sub-folder a class")
+    if plan.holdout:
+        train, evaluation = data.split(train, plan.holdout, plan.seed)
+        name = "holdout"
+    if evaluation is None or evaluation.labels is None:
+        raise DataError(f"{plan.data} has no val/ folder beside train/; add one, or pass --holdout 0.1")
+    if evaluation.class_names != train.class_names:
+        raise DataError(f"train/ and val/ of {plan.data} have different classes; make them the same")
+    if plan.config.num_classes < len(train.class_names):
+        raise DataError(
+            f"{plan.data} has {len(train.class_names)} classes, the network tells {plan.config.num_classes} "
+            "apart; give the network as many classes"
+        )
+    return Dataset(train, evaluation, name)
+
+
+def read_source(source: str) -> tuple[Images, Images | None, str]:
+    """(training images, images to evaluate on or None, what those are called)."""
+    if _is_fashion(source):
+        folder = Path(source.partition(":")[2] or data.FASHION_MNIST_DIR)
+        return data.fashion_mnist("train", folder), data.fashion_mnist("test", folder), "test"
+    folder = Path(source)
+    if (folder / "train").is_dir():
+        val = folder / "val"
+        return data.read_folder(folder / "train"), data.read_folder(val) if val.is_dir() else None, "val"
+    return data.read_folder(folder), None, "holdout"
+
+
+def _is_fashion(source: str) -> bool:
+    return source.partition(":")[0] == FASHION
+
+
+def adapt(
+    config: AnyNetConfig, source: str, resolution: int | None = None
+) -> tuple[AnyNetConfig, Preprocessing]:
+    """The network with as many classes and channels as the images have, and its preprocessing.
+
+    Fashion-MNIST is gray at 28 pixels and a folder at 32, where no resolution is asked for; a folder
+    becomes gray for a network of one channel, RGB otherwise.
+    """
+    classes: tuple[str, ...]
+    if _is_fashion(source):
+        classes, how = data.FASHION_MNIST_CLASSES, data.FASHION_MNIST
+    else:
+        folder = Path(source)
+        classes = data.class_folders(folder / "train" if (folder / "train").is_dir() else folder)
+        how = replace(IMAGENET if config.in_channels != 1 else GRAY, resolution=32, resize_px=32)
+    if not classes:
+        raise DataError(f"{source} has no classes; put the images into one sub-folder a class")
+    how = how if resolution is None else how.at_resolution(resolution)
+    return replace(config, num_classes=len(classes), in_channels=how.channels), how
+
+
+def read_plan(out_dir: Path) -> TrainPlan:
+    """The plan of the run in that folder; raises UsageError where there is none."""
+    file = out_dir / PLAN
+    try:
+        return codec.from_json(json.loads(file.read_text(encoding="utf-8")), TrainPlan)
+    except FileNotFoundError:
+        raise UsageError(f"no training run in {out_dir}; start one by leaving --resume out") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} is not a plan of this version ({error}); choose another --out") from error
