@@ -85,6 +85,6 @@ def read_index(folder: Path) -> tuple[Entry, ...]:
         stated = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if stated.get("version") != VERSION:
             raise ValueError(f"it is not of version {VERSION}")
-        return codec.from_json(stated["artifacts"], tuple[Entry, ...])  # type: ignore[arg-type]  # cattrs takes generics
+        return codec.from_json(stated["artifacts"], tuple[Entry, ...])
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise ArtifactError(f"{folder} is no bundle ({error}); make it with regnet-edge bundle") from error

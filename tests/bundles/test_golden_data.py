@@ -17,7 +17,7 @@ from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.request import ModelSpec, Preprocessing
 from regnet_edge.shipped import default_model
 
-VECTORS = Path(__file__).parent / "vectors" / "preprocessing"
+VECTORS = Path(__file__).parents[1] / "vectors" / "preprocessing"
 CASES = json.loads((VECTORS / "index.json").read_text())["cases"]
 
 

@@ -12,7 +12,7 @@ from regnet_edge.complexity import complexity
 from regnet_edge.errors import UnknownNameError
 
 # published with facebookresearch/pycls; what is what stands in the file's own first line
-PUBLISHED = json.loads((Path(__file__).parent / "golden" / "regnet_zoo.json").read_text())["models"]
+PUBLISHED = json.loads((Path(__file__).parents[1] / "golden" / "regnet_zoo.json").read_text())["models"]
 REGNETS = [m for m in PUBLISHED if m["family"].startswith("RegNet")]
 
 

@@ -112,12 +112,13 @@ class TestResume:
         whole = train.train(plan, tmp_path / "whole")
         (tmp_path / "plan.json").write_text(codec.dumps(plan))
         script = (
-            "import json, os, signal; from pathlib import Path; from regnet_edge import codec, train;"
+            "import json, os, signal; from pathlib import Path; from regnet_edge import codec;"
+            "from regnet_edge.training import loop as train;"
             "plan = codec.from_json(json.loads(Path('plan.json').read_text()), train.TrainPlan);"
             "stop = lambda p: os.kill(os.getpid(), signal.SIGKILL) if (p.epoch, p.batch) == (1, 2) else None;"
             "train.train(plan, Path('cut'), progress=stop)"
         )
-        environment = {**os.environ, "PYTHONPATH": str(Path(train.__file__).parents[1])}
+        environment = {**os.environ, "PYTHONPATH": str(Path(train.__file__).parents[2])}
         done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=False)
         assert done.returncode == -signal.SIGKILL
         cut = train.train(plan, tmp_path / "cut", resume=True)

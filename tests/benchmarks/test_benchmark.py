@@ -806,6 +806,6 @@ def test_the_fake_device_is_one() -> None:
 def test_the_page_on_benchmarks_names_every_option() -> None:
     from regnet_edge.cli.benchmark import command
 
-    page = (Path(__file__).parent.parent / "docs" / "benchmark.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "benchmark.md").read_text()
     options = {o for p in command.params for o in p.opts if o.startswith("-")}
     assert {o for o in options if f"`{o}`" not in page} == set()
