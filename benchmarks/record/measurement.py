@@ -24,7 +24,7 @@ from .timing import Timing
 
 T = TypeVar("T")
 VERSION = 1
-Transport = Literal["local", "ssh", "adb"]
+Transport = Literal["local", "ssh", "adb", "app", "web"]
 Mode = Literal["burst", "sustained", "cold"]
 Verdict = Literal["valid", "warnings", "invalid"]
 Severity = Literal["note", "warning", "invalid"]
@@ -70,7 +70,10 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where it ran; `label` names it in tables and groups records, such as `Pixel 8 (Tensor G3)`."""
+    """Where it ran; `label` names it in tables and groups records, such as `Pixel 8 (Tensor G3)`.
+
+    transport `app` is a phone that measured by itself, `web` a browser. emulated is None where nothing tells.
+    """
 
     transport: Transport
     label: str
@@ -79,9 +82,10 @@ class Device:
     soc: str
     os: str
     abi: str
-    ram_bytes: int
+    ram_bytes: int | None
     clusters: tuple[Cluster, ...]
     serial: str = ""
+    emulated: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,7 @@ class Measurement:
     plan: MeasuredPlan
     runtime: Runtime
     timing: Timing
-    memory: Memory
+    memory: Memory | None
     environment: Environment
     validity: Validity
     provenance: Provenance

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import accumulate, chain
 
 from .measurement import Measurement, T
-from .observation import Look, Observation
+from .observation import Look, Memory, Observation
 from .timing import Timing
 
 
@@ -19,9 +19,14 @@ def cold(starts: Sequence[Observation]) -> Observation:
     return replace(
         starts[0],
         timing=Timing(loads, firsts, (), firsts),
-        memory=max((s.memory for s in starts), key=lambda m: m.peak_bytes),
+        memory=highest(s.memory for s in starts),
         environment=replace(starts[0].environment, looks=looks),
     )
+
+
+def highest(memories: Iterable[Memory | None]) -> Memory | None:
+    """The one with the highest peak, None where nothing tells."""
+    return max((m for m in memories if m is not None), key=lambda m: m.peak_bytes, default=None)
 
 
 SOME = 0.25  # of the fixed loops slow: the series was disturbed
@@ -52,8 +57,9 @@ def merged(seen: Sequence[Observation]) -> Observation:
             loops_ns=_joined(s.timing.loops_ns for s in seen),
             slices=_joined(s.timing.slices if i == 0 else (0, *s.timing.slices) for i, s in enumerate(seen)),
             runs_each=tuple(map(len, kept)),
+            runs_per_sample=max(s.timing.runs_per_sample for s in seen),
         ),
-        memory=max((s.memory for s in seen), key=lambda m: m.peak_bytes),
+        memory=highest(s.memory for s in seen),
         environment=replace(
             seen[0].environment,
             looks=_joined(
@@ -87,4 +93,5 @@ def pooled(rounds: Sequence[Measurement]) -> Timing:
         warmup_ns=tuple(n for t in each for n in t.warmup_ns),
         samples_ns=tuple(n for t in each for n in t.samples_ns),
         runs_each=tuple(n for t in each for n in t.runs_each or (t.runs,)),
+        runs_per_sample=max(t.runs_per_sample for t in each),
     )

@@ -33,6 +33,11 @@ class Memory:
     after_load_bytes: int
     peak_bytes: int
 
+    @property
+    def added_bytes(self) -> int:
+        """What the network adds to a process that has loaded its runtime, at its peak."""
+        return self.peak_bytes - self.before_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class CpuTicks:
@@ -78,7 +83,7 @@ class Look:
     phase: Phase
     at_ns: int
     samples: int
-    own_cpu_ns: int
+    own_cpu_ns: int | None
     own_wait_ns: int | None = None
     reference_ns: int | None = None
     cpus: tuple[CpuTicks, ...] = ()
@@ -94,16 +99,38 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class AppState:
+    """What a measuring app says of itself and of its phone; None where it does not say.
+
+    build_type is Android's Build.TYPE (user, userdebug or eng), thermal_headroom PowerManager's forecast,
+    in which 1 is severe throttling.
+    """
+
+    emulator: bool | None = None
+    debuggable: bool | None = None
+    build_type: str | None = None
+    left_foreground: bool | None = None
+    clocks_locked: bool | None = None
+    thermal_headroom: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """What else happened on the machine: looks in order, the CPUs that the run was pinned to.
 
-    reference_ns is the fixed loop's usual time on these CPUs, as far as the session knows.
+    reference_ns is the fixed loop's usual time on these CPUs, as far as the session knows. app is what a
+    phone's app says of itself. A browser tells its clock's tick, whether the page is isolated (which threads
+    and a fine clock need), and how long it was hidden meanwhile.
     """
 
-    ticks_per_s: int
+    ticks_per_s: int | None
     pinned: tuple[int, ...]
     looks: tuple[Look, ...]
     reference_ns: int | None = None
+    app: AppState | None = None
+    clock_tick_ns: int | None = None
+    isolated: bool | None = None
+    hidden_ns: int | None = None
 
     def during(self) -> tuple[Look, ...]:
         """The looks of the timed part, from just before the first sample to just after the last."""
@@ -128,11 +155,12 @@ class Environment:
 class Observation:
     """What the target itself reports: the one JSON value that a runner or the app prints.
 
-    output holds the logits of the first image of the fixed input, if they were asked for.
+    output holds the logits of the first image of the fixed input, if they were asked for; memory is None
+    where nothing tells it.
     """
 
     runtime: Runtime
     timing: Timing
-    memory: Memory
+    memory: Memory | None
     environment: Environment
     output: tuple[float, ...] | None = None

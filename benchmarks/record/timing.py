@@ -23,8 +23,9 @@ class Timing:
     In mode cold every sample is a first run in a process of its own. set_aside_ns are runs of a burst
     during which something slowed a fixed loop on the same CPU. loops_ns are that loop's times in order, and
     slices[i] is the number of runs between loops i and i + 1, so that every run has its place. runs_each is
-    the number of samples of each process, () of a single one. Raises MeasurementError without samples or
-    with one that is not positive.
+    the number of samples of each process, () of a single one. Where the clock is coarse, runs_per_sample runs
+    are timed together and a sample is their mean. Raises MeasurementError without samples or with one that is
+    not positive.
     """
 
     loads_ns: tuple[int, ...]
@@ -35,6 +36,7 @@ class Timing:
     loops_ns: tuple[int, ...] = ()
     slices: tuple[int, ...] = ()
     runs_each: tuple[int, ...] = ()
+    runs_per_sample: int = 1
 
     def __post_init__(self) -> None:
         if not self.samples_ns:

@@ -59,7 +59,7 @@ def device_facts(m: Measurement) -> tuple[tuple[str, str], ...]:
         ("SoC", d.soc),
         ("system", d.os),
         ("ABI", d.abi),
-        ("memory", f"{d.ram_bytes / 1e9:.1f} GB"),
+        ("memory", f"{d.ram_bytes / 1e9:.1f} GB" if d.ram_bytes is not None else ""),
         ("cores", clusters),
         ("reached by", d.transport),
     )

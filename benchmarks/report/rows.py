@@ -16,7 +16,7 @@ from ..record.measurement import Measurement
 from ..record.merge import pooled
 from ..record.observation import Look
 from ..record.timing import Timing
-from .summary import figure
+from .summary import added_mb, figure
 
 SERIES_SIZE = (640, 120)  # of the sample series, in SVG units
 SERIES_BINS = 200
@@ -48,7 +48,7 @@ class Row:
     low_ms: float
     high_ms: float
     p90_ms: float
-    ram_mb: float  # what the network adds to a process that has loaded its runtime, at its peak
+    ram_mb: float | None  # what the network adds to a process that has loaded its runtime, at its peak
     verdict: str
     rounds: tuple[Round, ...]
 
@@ -82,7 +82,7 @@ def _row(rounds: Sequence[Measurement], rng: np.random.Generator) -> Row:
         low_ms=low_ms,
         high_ms=high_ms,
         p90_ms=timing.percentile_ms(90),
-        ram_mb=max(m.memory.peak_bytes - m.memory.before_bytes for m in believed) / 1e6,
+        ram_mb=added_mb(believed),
         verdict=_worst(believed),
         rounds=tuple(_round(m) for m in rounds),
     )
@@ -128,6 +128,8 @@ def _inside(m: Measurement) -> tuple[str, ...]:
 
 
 def _memory(m: Measurement) -> str:
+    if m.memory is None:
+        return "not told"
     sizes = (m.memory.before_bytes, m.memory.after_load_bytes, m.memory.peak_bytes)
     return ", ".join(f"{size / 1e6:.0f}" for size in sizes) + " MB"
 

@@ -50,6 +50,12 @@ def _row(rounds: Sequence[Measurement]) -> Row:
     return Row(counted, pooled(counted), verdict)
 
 
+def added_mb(measurements: Iterable[Measurement]) -> float | None:
+    """What the network adds in memory at most, in MB; None where nothing tells."""
+    found = [m.memory.added_bytes for m in measurements if m.memory is not None]
+    return max(found) / 1e6 if found else None
+
+
 def figure(value_ms: float) -> str:
     """Four significant digits, at most four behind the point."""
     return f"{value_ms:.{min(4, max(0, 3 - int(np.floor(np.log10(max(value_ms, 1e-9))))))}f}"

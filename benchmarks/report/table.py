@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .summary import Row, figure
+from .summary import Row, added_mb, figure
 
 MEGA, GIGA = 1e6, 1e9
 HEADINGS = (
@@ -34,7 +34,7 @@ def cells(row: Row, rng: np.random.Generator) -> tuple[str, ...]:
         figure(t.median_ms),
         f"{figure(low)}-{figure(high)}",
         figure(t.percentile_ms(90)),
-        f"{max(r.memory.peak_bytes - r.memory.before_bytes for r in row.rounds) / MEGA:.1f}",
+        "-" if (ram_mb := added_mb(row.rounds)) is None else f"{ram_mb:.1f}",
         figure(t.load_ms),
         figure(t.first_run_ms),
         row.verdict,

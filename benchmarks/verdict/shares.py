@@ -33,7 +33,7 @@ def shares(environment: Environment, threads: int) -> Shares:
     spans = [(looks[0], looks[-1]) for looks in environment.stretches()]
     wall = max(1, sum(last.at_ns - first.at_ns for first, last in spans))
     ticks = _ticks(spans)
-    hz = environment.ticks_per_s
+    hz = environment.ticks_per_s or 1
     pinned = [t for c, t in ticks.items() if c in environment.pinned]
     own = _per_wall_ns(spans, wall, lambda k: k.own_cpu_ns) or None  # a phone's shell cannot tell: unknown
     return Shares(
@@ -41,7 +41,7 @@ def shares(environment: Environment, threads: int) -> Shares:
         contention=_contention(spans, wall, threads, _per_wall([t[0] for t in pinned], hz, wall), own),
         steal=_steal(pinned or list(ticks.values())),
         off_cpu=max(0.0, 1 - own) if own and threads == 1 and environment.pinned else None,
-        others=_others(environment, ticks, wall, own),
+        others=_others(environment.pinned, ticks, hz, wall, own),
         busiest=_busiest(spans, hz, wall),
     )
 
@@ -88,13 +88,13 @@ def _steal(ticks: Sequence[tuple[int, int, int]]) -> float | None:
 
 
 def _others(
-    environment: Environment, ticks: dict[int, tuple[int, int, int]], wall_ns: int, own: float | None
+    pinned: Sequence[int], ticks: dict[int, tuple[int, int, int]], hz: int, wall_ns: int, own: float | None
 ) -> float | None:
-    outside = [t[0] for c, t in ticks.items() if c not in environment.pinned]
-    if not ticks or (environment.pinned and not outside):
+    outside = [t[0] for c, t in ticks.items() if c not in pinned]
+    if not ticks or (pinned and not outside):
         return None
-    busy = _per_wall(outside, environment.ticks_per_s, wall_ns) or 0.0
-    if environment.pinned:
+    busy = _per_wall(outside, hz, wall_ns) or 0.0
+    if pinned:
         return busy
     return None if own is None else max(0.0, busy - own)
 

@@ -13,8 +13,9 @@ from regnet_edge.benchmarks.doubles.fakes import DEVICE, looks, observation
 from regnet_edge.benchmarks.record.measurement import MeasuredPlan, Validity
 from regnet_edge.benchmarks.record.observation import Environment, Look, Observation, Power
 from regnet_edge.benchmarks.record.timing import Timing
+from regnet_edge.benchmarks.verdict.inputs import fall
 from regnet_edge.benchmarks.verdict.modes import modes
-from regnet_edge.benchmarks.verdict.rules import fall, judge
+from regnet_edge.benchmarks.verdict.rules import judge
 from regnet_edge.benchmarks.verdict.shares import shares
 
 PLAN = MeasuredPlan("burst", 1, "1", 100, 3.0, 60.0, 0.0, "")
