@@ -13,7 +13,7 @@ from regnet_edge.cli._analysis import Source, figure, source_options
 from regnet_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from regnet_edge.design_space.comparison import Comparison
+    from regnet_edge.design_space.comparison import Contrast
     from regnet_edge.design_space.edf import Edf, Norm
     from regnet_edge.design_space.tables import Scored
 
@@ -113,7 +113,7 @@ def _norm(sets: Sequence[Scored], options: Options) -> Norm:
     return Norm(options.normalise, options.bins, low, high)
 
 
-def _comparisons(sets: Sequence[Scored], edfs: Sequence[Edf], options: Options) -> list[Comparison]:
+def _comparisons(sets: Sequence[Scored], edfs: Sequence[Edf], options: Options) -> list[Contrast]:
     import numpy as np
 
     from regnet_edge.design_space.comparison import compare, compare_paired
@@ -138,7 +138,7 @@ def _draw(path: Path, edfs: Sequence[Edf], value: str, options: Options) -> None
     click.echo(f"drawn: {path}", err=True)
 
 
-def _print(edfs: Sequence[Edf], found: Sequence[Comparison], options: Options) -> None:
+def _print(edfs: Sequence[Edf], found: Sequence[Contrast], options: Options) -> None:
     from regnet_edge.cli._tables import print_table
 
     told = [e.summary(options.level) for e in edfs]
@@ -156,7 +156,7 @@ def _print(edfs: Sequence[Edf], found: Sequence[Comparison], options: Options) -
             _print_quantiles(c)
 
 
-def _print_quantiles(c: Comparison) -> None:
+def _print_quantiles(c: Contrast) -> None:
     from regnet_edge.cli._tables import print_table
 
     names = {"first": c.first, "second": c.second, "open": "cannot be told"}
@@ -173,7 +173,7 @@ def _print_quantiles(c: Comparison) -> None:
     )  # fmt: skip
 
 
-def _print_json(edfs: Sequence[Edf], found: Sequence[Comparison], options: Options) -> None:
+def _print_json(edfs: Sequence[Edf], found: Sequence[Contrast], options: Options) -> None:
     from regnet_edge import codec
 
     told = {"sets": [e.summary(options.level) for e in edfs], "comparisons": found}

@@ -40,7 +40,7 @@ class QuantileDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Contrast:
     """Two sets: the largest vertical distance with its p-value, the area between, and each quantile.
 
     The area between two EDFs up to an error E is the difference of mean(max(0, E - e)); with E beyond both
@@ -90,7 +90,7 @@ def compare(
     until: float = np.inf,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
-) -> Comparison:
+) -> Contrast:
     """Two independent sets; intervals by resampling networks, within their bins where they have bins."""
     top = min(until, float(max(a.errors[-1], b.errors[-1])))
     weights, errors = (a.weights, b.weights), (a.errors, b.errors)
@@ -113,7 +113,7 @@ def compare_paired(
     until: float = np.inf,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
-) -> Comparison:
+) -> Contrast:
     """Sets whose networks go in pairs, such as two spaces sampled by the same draws (column `by`).
 
     Pairs are resampled, not networks, and the p-value of KS comes from exchanging within pairs.
@@ -157,7 +157,7 @@ def pairs(first: Scored, second: Scored, by: str) -> tuple[Floats, Floats]:
 
 def _told(
     a: Edf, b: Edf, draws: Floats, top: float, level: float, p_value: float, noise: float, *, paired: bool
-) -> Comparison:
+) -> Contrast:
     tail = (1 - level) / 2
     low, high = np.quantile(draws, (tail, 1 - tail), axis=0)
     whole = tuple(np.arange(len(e))[None, :] for e in (a, b))
@@ -167,7 +167,7 @@ def _told(
     quantiles = tuple(QuantileDifference(*s, e) for s, e in zip(at, found[1:], strict=True))
     detectable = _TWO_SIDED_80 * noise
     ks, sizes = ks_distance(a, b), (len(a), len(b))
-    return Comparison(a.name, b.name, ks, p_value, found[0], quantiles, detectable, paired, sizes)
+    return Contrast(a.name, b.name, ks, p_value, found[0], quantiles, detectable, paired, sizes)
 
 
 def _chunks(resamples: int, networks: int) -> Iterator[int]:

@@ -101,7 +101,7 @@ def front_picture(families: Sequence[Family], cost: str, error: str, *, lines: b
     def draw(axes: Axes) -> None:
         for i, family in enumerate(families):
             order = np.argsort(family.cost)
-            style = "o-" if lines else "o"
+            style = "os^D"[i // len(COLORS) % 4] + ("-" if lines else "")  # colours come round again
             axes.plot(
                 family.cost[order],
                 family.error[order],
@@ -120,6 +120,7 @@ def front_picture(families: Sequence[Family], cost: str, error: str, *, lines: b
             axes.set_xscale("log")
             plain_ticks(axes.xaxis)
         axes.set(xlabel=label(cost), ylabel=label(error))
-        axes.legend(frameon=False, fontsize=9)
+        beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(families) > _NAMED else {}
+        axes.legend(frameon=False, fontsize=9, **beside)
 
-    return Picture.of(draw, (5.4, 3.8))
+    return Picture.of(draw, (7.2, 3.8) if len(families) > _NAMED else (5.4, 3.8))
