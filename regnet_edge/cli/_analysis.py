@@ -71,7 +71,7 @@ def read(path: Path) -> NetTable:
     from regnet_edge.design_space.table_files import read_table
 
     if path.is_file() and path.suffix.lower() in (".jsonl", ".ndjson") and _is_measured(path):
-        from regnet_edge.benchmarks.net_table import read_net_table
+        from regnet_edge.benchmarks.law.net_table import read_net_table
 
         return read_net_table(path)
     return read_table(path)

@@ -14,7 +14,7 @@ from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.design_space import records
 from regnet_edge.errors import RegNetEdgeError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LADDER = ROOT / "examples" / "ladder" / "results.jsonl"
 VERBS = {m.command.name: m.command for m in (bootstrap, edf, fit, front, trends)}
 

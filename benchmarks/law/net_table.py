@@ -10,9 +10,9 @@ from regnet_edge.design_space.table_files import of_config
 from regnet_edge.design_space.tables import NetRow, NetTable
 from regnet_edge.errors import DataError
 
-from .law.points import Condition, Point, points_by_condition
-from .record.measurement import Measurement
-from .record.results import read_lines
+from ..record.measurement import Measurement
+from ..record.results import read_lines
+from .points import Condition, Point, points_by_condition
 
 
 def read_net_table(path: Path) -> NetTable:

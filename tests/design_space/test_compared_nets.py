@@ -23,7 +23,7 @@ from regnet_edge.errors import UsageError
 
 GOLDEN = {
     m["name"]: m
-    for m in json.loads((Path(__file__).parent / "golden" / "regnet_zoo.json").read_text())["models"]
+    for m in json.loads((Path(__file__).parents[1] / "golden" / "regnet_zoo.json").read_text())["models"]
 }
 
 
