@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 
 from regnet_edge import codec, data
 from regnet_edge.complexity import complexity
-from regnet_edge.config import RegNetConfig
+from regnet_edge.config import AnyNetConfig, RegNetConfig, Stage
 from regnet_edge.errors import DataError, ToolError, UsageError
 from regnet_edge.training.plan import Augmentation, Dataset, Device, TrainPlan, adapt, read_source
 
 from .records import Record, Rule, Subject
 from .sampling import Drawn
+from .stage_counts import Frame
 
 if TYPE_CHECKING:
     from regnet_edge.training.batches import Batches
@@ -92,6 +93,14 @@ def rule_of(rule: RegNetConfig | None) -> Rule | None:
     return None if rule is None else Rule(rule.depth, rule.w0, rule.wa, rule.wm)
 
 
+def frame_for(frame: Frame, source: str, resolution: int | None = None) -> tuple[Frame, int]:
+    """(the frame with as many classes and channels as the images have, the side they are trained at)."""
+    probe = AnyNetConfig((Stage(1, 8, 8),), in_channels=frame.in_channels)
+    config, how = adapt(probe, source, resolution)
+    found = replace(frame, num_classes=config.num_classes, in_channels=config.in_channels)
+    return found, how.resolution
+
+
 class Trainer:
     """Trains networks of one task on one device; the images are read and resized once a resolution."""
 
@@ -114,7 +123,9 @@ class Trainer:
 
     def _images(self, plan: TrainPlan) -> tuple[Batches, Batches]:
         from regnet_edge.training.batches import Batches
+        from regnet_edge.training.loop import check_device
 
+        check_device(self.device)
         side = plan.preprocessing.resolution
         if side not in self._ready:
             dataset = self.dataset

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from regnet_edge.errors import DataError, RegNetEdgeError, UsageError
+from regnet_edge.errors import DataError, RegNetEdgeError, ToolError, UsageError
 from regnet_edge.training.plan import Device
 
 from .population import Task, Trainer
@@ -37,13 +37,14 @@ def train_all(
                     pool.restart(worker, worker.subject, worker.tries + 1)
                     continue
                 dead, subject = answer is None, worker.subject
+                death = worker.death if dead else ""
                 if not waiting:
                     pool.dismiss(worker)
                 elif dead:
                     pool.restart(worker, waiting.popleft())
                 else:
                     pool.give(worker, waiting.popleft())
-                yield answer or Record.failed(subject, worker.death, task.key)
+                yield answer or Record.failed(subject, death, task.key)
     finally:
         pool.close()
 
@@ -77,14 +78,11 @@ class _Worker:
 
     @property
     def death(self) -> str:
-        """How its process ended, twice."""
+        """What killed its process; one that ended by itself could not start, and none will."""
         self.process.join()
-        code = self.process.exitcode
-        if code < 0:
-            how = f"was killed by signal {-code}, as a machine does that is out of memory"
-        else:
-            how = f"ended with exit code {code}"
-        return f"its process {how}, {TRIES} times"
+        if (code := self.process.exitcode) >= 0:
+            raise ToolError(f"a worker process ended with exit code {code}; what it printed says why")
+        return f"its process was killed by signal {-code} {TRIES} times, as a machine out of memory does"
 
 
 @dataclass(slots=True, eq=False)

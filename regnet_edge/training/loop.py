@@ -48,6 +48,7 @@ __all__ = [
     "TrainPlan",
     "TrainResult",
     "augment",
+    "check_device",
     "class_accuracy",
     "correct",
     "measure",
@@ -167,10 +168,15 @@ def measure(
         return tuple(_epoch(run, images, evaluation, progress, clock) for _ in range(plan.epochs))
 
 
+def check_device(device: str) -> None:
+    """Raise ToolError where torch has no such device."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ToolError("torch sees no CUDA device here; train with --device cpu")
+
+
 @contextlib.contextmanager
 def _settings(plan: TrainPlan) -> Iterator[None]:
-    if plan.device == "cuda" and not torch.cuda.is_available():
-        raise ToolError("torch sees no CUDA device here; train with --device cpu")
+    check_device(plan.device)
     before = torch.get_num_threads()
     torch.set_num_threads(plan.threads)
     try:

@@ -1,0 +1,270 @@
+"""Killed at any moment and started again, a sweep ends with the same table, by whichever workers."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from regnet_edge.design_space import cluster, records, workers
+from regnet_edge.design_space.population import Task, Trainer, subjects
+from regnet_edge.design_space.records import Record, Subject
+from regnet_edge.design_space.sampling import Regime, sample
+from regnet_edge.design_space.spaces import ANYNET_X_A
+from regnet_edge.design_space.spans import Span
+from regnet_edge.design_space.stage_counts import Frame
+from regnet_edge.design_space.sweep import Population, Shard, Step, sweep
+from regnet_edge.errors import DataError, ToolError, UsageError
+from regnet_edge.training.plan import Augmentation
+
+TINY = replace(
+    ANYNET_X_A, stages=2, depth=Span(1, 2), width=Span(8, 16, 8), frame=Frame(3, 2, 8, 1),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    """Two classes of 12 images each to train on, and 4 to measure on."""
+    root, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
+    for part, n in (("train", 12), ("val", 4)):
+        for name, low in (("bright", 128), ("dark", 0)):
+            (root / part / name).mkdir(parents=True)
+            for i in range(n):
+                pixels = rng.integers(low, low + 128, (8, 8, 3), np.uint8)
+                Image.fromarray(pixels).save(root / part / name / f"{i:02}.png")
+    return Task(str(root), batch_size=8, augmentation=Augmentation(1), precise_bn=16)
+
+
+@pytest.fixture(scope="module")
+def population(task: Task) -> Population:
+    drawn = sample(TINY, 6, 0, Regime(resolution=8)).drawn
+    return Population(task, subjects("tiny", drawn, 8, 2))
+
+
+@pytest.fixture(scope="module")
+def expected(population: Population) -> list[tuple[str, float | None]]:
+    """The table by one process that nobody disturbs."""
+    trainer = Trainer(population.task)
+    return outcome(trainer.record(s) for s in population.subjects)
+
+
+def outcome(found: object) -> list[tuple[str, float | None]]:
+    return sorted((r.subject.key, r.error) for r in found)  # type: ignore[attr-defined]
+
+
+def instant(task: Task, subjects: Sequence[Subject]) -> Iterator[Record]:
+    """A runner that takes no time: the error follows from the network."""
+    for s in subjects:
+        blank = Record.failed(s, "even seeds fail", task.key)
+        yield blank if s.seed % 2 == 0 else replace(blank, failure="", error=float(s.config.depth))
+
+
+def stopping(after: int) -> object:
+    def run(task: Task, subjects: Sequence[Subject]) -> Iterator[Record]:
+        yield from itertools.islice(instant(task, subjects), after)
+        raise KeyboardInterrupt
+
+    return run
+
+
+class TestOnDisk:
+    def test_a_sweep_that_was_stopped_goes_on_with_what_has_no_record(
+        self, population: Population, tmp_path: Path
+    ) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            sweep(population, tmp_path, stopping(2))  # type: ignore[arg-type]
+        with (tmp_path / records.FILE).open("ab") as file:
+            file.write(b'{"subject": {"arm": "ti')  # the line that a kill has cut
+        steps: list[Step] = []
+        found = sweep(population, tmp_path, instant, progress=steps.append)
+        assert [s.done for s in steps] == [2, 3, 4, 5, 6]
+        assert outcome(found.records) == outcome(instant(population.task, population.subjects))
+        assert len(found.damaged) == 1
+
+    def test_failures_are_records_that_can_be_tried_again(
+        self, population: Population, tmp_path: Path
+    ) -> None:
+        first = sweep(population, tmp_path, instant)
+        assert len(first.trained) == 3
+        assert len(first.records) == 6
+
+        def mended(task: Task, subjects: Sequence[Subject]) -> Iterator[Record]:
+            assert len(subjects) == 3
+            yield from (replace(r, failure="", error=1.0) for r in instant(task, subjects))
+
+        assert len(sweep(population, tmp_path, mended, retry_failed=True).trained) == 6
+
+    def test_shards_together_are_the_whole(self, population: Population, tmp_path: Path) -> None:
+        for i in (2, 1):
+            found = sweep(population, tmp_path, instant, shard=Shard(i, 2))
+        assert outcome(found.records) == outcome(instant(population.task, population.subjects))
+        assert {f.name for f in tmp_path.glob("*.jsonl")} == {f"records-{i}-of-2.jsonl" for i in (1, 2)}
+
+    def test_a_population_may_grow_but_not_change(self, population: Population, tmp_path: Path) -> None:
+        few = replace(population, subjects=population.subjects[:4])
+        sweep(few, tmp_path, instant)
+        assert len(sweep(population, tmp_path, instant).records) == 6
+        for other in (few, replace(population, task=replace(population.task, lr=0.2))):
+            with pytest.raises(UsageError, match="other networks or another task"):
+                sweep(other, tmp_path, instant)
+
+    def test_two_sweeps_never_write_one_file(self, population: Population, tmp_path: Path) -> None:
+        def nested(task: Task, subjects: Sequence[Subject]) -> Iterator[Record]:
+            with pytest.raises(UsageError, match="another sweep writes"):
+                sweep(population, tmp_path, instant)
+            yield from instant(task, subjects)
+
+        sweep(population, tmp_path, nested)
+
+    def test_populations_and_shards_that_make_no_sense_are_refused(self, population: Population) -> None:
+        with pytest.raises(UsageError, match="at least one network"):
+            Population(population.task, ())
+        with pytest.raises(UsageError, match="every network once"):
+            Population(population.task, population.subjects[:1] * 2)
+        with pytest.raises(UsageError, match="a shard is I/N"):
+            Shard(3, 2)
+
+
+class TestTrainer:
+    def test_a_record_says_what_was_trained_and_how_well_after_each_epoch(
+        self, population: Population
+    ) -> None:
+        subject = population.subjects[0]
+        found = Trainer(population.task).record(subject)
+        assert found.errors.keys() == {1, 2}
+        assert found.error == found.errors[2]
+        assert len(found.train_errors) == 2
+        assert found.images == 8
+        assert found.task == population.task.key
+        assert found.versions["torch"] == torch.__version__.split("+")[0]
+
+    def test_a_network_that_diverges_or_finds_no_memory_is_a_record(
+        self, population: Population, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wild = Trainer(replace(population.task, lr=1e30, warmup_epochs=0.0))
+        found = [wild.record(s) for s in population.subjects[:2]]
+        assert all("the loss became" in r.failure and r.error is None for r in found)
+
+        def out_of_memory(*_: object, **__: object) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore")
+
+        monkeypatch.setattr("regnet_edge.training.loop.measure", out_of_memory)
+        failure = Trainer(population.task).record(population.subjects[0]).failure
+        assert failure == "OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB more"
+
+    def test_what_would_end_every_network_ends_the_sweep(
+        self, population: Population, tmp_path: Path
+    ) -> None:
+        subject = population.subjects[0]
+        with pytest.raises(DataError, match="has no classes; put"):
+            Trainer(replace(population.task, data=str(tmp_path))).record(subject)
+        many = replace(subject, config=replace(subject.config, num_classes=10))
+        with pytest.raises(UsageError, match="have 2 classes and 3 channels, the networks 10 and 3"):
+            Trainer(population.task).record(many)
+        if not torch.cuda.is_available():
+            with pytest.raises(ToolError, match="no CUDA device"):
+                Trainer(population.task, "cuda").record(subject)
+
+    def test_a_tasks_key_does_not_tell_where_its_images_lie(self, task: Task) -> None:
+        moved = replace(task, data="/elsewhere/" + Path(task.data).name)
+        assert moved.key == task.key != replace(task, lr=0.2).key
+
+
+class TestWorkers:
+    def test_processes_give_the_same_table_though_one_is_killed(
+        self, population: Population, expected: list[tuple[str, float | None]]
+    ) -> None:
+        found = workers.train_all(population.task, population.subjects, workers=2)
+        first = [next(found)]
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+        assert outcome([*first, *found]) == expected
+        assert not multiprocessing.active_children()
+
+    def test_a_network_whose_processes_die_is_a_record_and_the_rest_go_on(
+        self, population: Population, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(workers, "TRIES", 1)
+        first, second = population.subjects[:2]
+
+        def kill_the_first() -> None:
+            while not multiprocessing.active_children():
+                time.sleep(0.01)
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_the_first)
+        killer.start()
+        found = {r.subject: r for r in workers.train_all(population.task, [first, second])}
+        killer.join()
+        assert "killed by signal 9" in found[first].failure
+        assert found[second].error is not None
+
+    def test_what_would_end_every_network_is_said_once_and_no_process_stays(
+        self, population: Population, tmp_path: Path
+    ) -> None:
+        for part in ("train", "val"):
+            for name in ("bright", "dark"):
+                (tmp_path / part / name).mkdir(parents=True)
+        gone = replace(population.task, data=str(tmp_path))
+        with pytest.raises(DataError, match="no images in") as caught:
+            list(workers.train_all(gone, population.subjects[:3]))
+        assert "\n" not in str(caught.value)
+        assert not multiprocessing.active_children()
+
+
+@pytest.fixture
+def scheduler() -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
+    """A Dask scheduler with two workers on loopback, as processes of their own."""
+    pytest.importorskip("distributed")
+    start = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    processes = [subprocess.Popen([*start, "--no-dashboard"], stderr=subprocess.PIPE, text=True)]
+    try:
+        log = processes[0].stderr
+        assert log is not None
+        address = next(m[0] for line in log if (m := re.search(r"tcp://127\.0\.0\.1:\d+", line)))
+        threading.Thread(target=log.read, daemon=True).start()
+        work = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
+        processes += [
+            subprocess.Popen([*work, "--no-dashboard"], stderr=subprocess.DEVNULL, text=True)
+            for _ in range(2)
+        ]
+        yield address, processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+class TestCluster:
+    def test_a_cluster_gives_the_same_table_though_a_worker_is_killed(
+        self,
+        population: Population,
+        expected: list[tuple[str, float | None]],
+        scheduler: tuple[str, list[subprocess.Popen[str]]],
+    ) -> None:
+        address, processes = scheduler
+        found = cluster.train_all(population.task, population.subjects, address)
+        first = [next(found)]
+        processes[1].kill()
+        assert outcome([*first, *found]) == expected
+
+    def test_a_scheduler_that_does_not_answer_is_said_in_a_sentence(
+        self, population: Population, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pytest.importorskip("distributed")
+        monkeypatch.setattr(cluster, "PATIENCE_S", 0.2)
+        with pytest.raises(ToolError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9; start one"):
+            list(cluster.train_all(population.task, population.subjects, "tcp://127.0.0.1:9"))
