@@ -12,7 +12,7 @@ from regnet_edge.artifact import Artifact
 from .plan import Trial
 from .record.measurement import OutputParity
 from .record.observation import Observation
-from .runner import fixed_image
+from .runner.protocol import fixed_image
 
 
 @dataclass(slots=True)

@@ -15,10 +15,10 @@ from regnet_edge.errors import UsageError
 from regnet_edge.request import Precision
 
 from .record.measurement import Cluster, MeasuredArtifact, MeasuredModel, MeasuredPlan, Mode
-from .runner import WARMUP_RULE
+from .runner.engines import runtimes_of
+from .runner.protocol import WARMUP_RULE
 
-RUNTIMES = {"tflite": "litert", "executorch": "executorch", "onnx": "onnxruntime", "coreml": "coreml"}
-BASELINES = ("torch", "torch-compile")
+BASELINES = tuple(runtimes_of("torch"))  # the definition itself
 FP32_BYTES = 4
 MIN_RUNS: dict[Mode, int] = {"burst": 100, "sustained": 1024, "cold": 10}
 MIN_SECONDS: dict[Mode, float] = {
@@ -212,7 +212,8 @@ def trials(artifacts: Sequence[Artifact], plan: Plan, runtimes: Sequence[str] = 
     """
     found: dict[tuple[str, ...], Trial] = {}
     for artifact in artifacts:
-        own = RUNTIMES.get(artifact.request.target, artifact.request.target)
+        target = artifact.request.target
+        own = next(iter(runtimes_of(target)), target)  # another package's runtime is named as its target
         for runtime in runtimes or (own,):
             for threads in plan.threads:
                 trial = Trial(artifact, own if runtime == "auto" else runtime, threads)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from regnet_edge import codec
 from regnet_edge.errors import DeviceError, MeasurementError
 
-from .. import runner
 from ..plan import Job
 from ..record.measurement import Device, Transport
 from ..record.observation import Observation
+from ..runner.pack import pack
+from ..runner.protocol import last_line
 
 T = TypeVar("T")
 
@@ -35,7 +37,7 @@ class Finished:
     @property
     def last_words(self) -> str:
         """The last line it said, on either stream."""
-        return runner.last_line(self.err) or runner.last_line(self.out) or f"code {self.code}"
+        return last_line(self.err) or last_line(self.out) or f"code {self.code}"
 
 
 class Line(Protocol):
@@ -76,6 +78,9 @@ class PythonHost:
     transport: Transport
     where: str
     _runner: str = ""
+    _folder: tempfile.TemporaryDirectory[str] = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix="regnet-edge-")
+    )
 
     def device(self) -> Device:
         """As the machine's /proc and /sys tell."""
@@ -100,13 +105,14 @@ class PythonHost:
     def close(self) -> None:
         """Hang up."""
         self.line.close()
+        self._folder.cleanup()
 
     def _ask(self, arguments: Sequence[str], *, timeout_s: float, given: str = "") -> dict[str, Any]:
         if not self._runner:
-            self._runner = self.line.push(Path(runner.__file__))
+            self._runner = self.line.push(pack(Path(self._folder.name)))
         done = self.line.run([self.python, self._runner, *arguments], timeout_s=timeout_s, given=given)
         if done.code == RUNNER_REFUSES:
-            raise MeasurementError(f"{self.where}: {runner.last_line(done.out)}")
+            raise MeasurementError(f"{self.where}: {last_line(done.out)}")
         if done.code == NOT_FOUND:
             raise DeviceError(
                 f"{self.where} has no {self.python}; name one that has the runtime with --python"
@@ -125,7 +131,7 @@ def _ended(where: str, done: Finished) -> str:
 
 def _answer(done: Finished, where: str) -> dict[str, Any]:
     try:
-        told: dict[str, Any] = json.loads(runner.last_line(done.out))
+        told: dict[str, Any] = json.loads(last_line(done.out))
     except ValueError as error:
         raise MeasurementError(
             f"{where}: the measuring process gave no answer ({done.last_words})"

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from regnet_edge.errors import UsageError
 
-from .. import runner
 from . import HostOptions
 from ._line import Finished, PythonHost, finish
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Here:
-    """Commands of this machine; files stay where they are, but for the runner.
-
-    Beside the runner lie modules whose names a runtime's own imports could meet, so it is copied.
-    """
-
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="regnet-edge-")))
+    """Commands of this machine; files stay where they are."""
 
     def run(self, argv: Sequence[str], *, timeout_s: float, given: str = "") -> Finished:
         """Run it."""
@@ -31,13 +23,10 @@ class Here:
 
     def push(self, file: Path) -> str:
         """The file's own path."""
-        if file == Path(runner.__file__):
-            return str(shutil.copy(file, self.folder / file.name))
         return str(file.resolve())
 
     def close(self) -> None:
-        """Remove the copy of the runner."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Nothing was put anywhere."""
 
 
 def connect(rest: str, options: HostOptions) -> PythonHost:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from regnet_edge.errors import MeasurementError
 
-from ..runner import SLOW
+from ..runner.protocol import SLOW
 
 NS_PER_MS = 1e6
 NS_PER_MIN = 60e9

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact, Structure
-from regnet_edge.benchmarks import runner, schema
+from regnet_edge.benchmarks import schema
 from regnet_edge.benchmarks.doubles.fakes import DEVICE, FakeEngine, FakeHost, FakeWatch, looks, observation
 from regnet_edge.benchmarks.output import compared
 from regnet_edge.benchmarks.plan import Plan, Trial, abba, cpus_of, job_of, parse_affinity, trials
@@ -28,6 +28,12 @@ from regnet_edge.benchmarks.record.observation import Observation
 from regnet_edge.benchmarks.record.results import parse_line, read_lines, usable, write_line
 from regnet_edge.benchmarks.record.timing import Timing
 from regnet_edge.benchmarks.report import summary, table
+from regnet_edge.benchmarks.runner import series as runner_series
+from regnet_edge.benchmarks.runner.engines import to_type
+from regnet_edge.benchmarks.runner.engines.litert import taken_by
+from regnet_edge.benchmarks.runner.machine import Machine, keep_busiest
+from regnet_edge.benchmarks.runner.protocol import WARMUP_MAX_NS, fixed_image
+from regnet_edge.benchmarks.runner.series import PATIENCE, Series, sample, warm_up
 from regnet_edge.benchmarks.selftest import Bench, Rate, agreeing, find_number, quiet_series, rates
 from regnet_edge.benchmarks.selftest import disturbed as count_noticed
 from regnet_edge.benchmarks.session import Moment, Session
@@ -333,10 +339,10 @@ def test_one_process_is_what_it_saw() -> None:
 def test_warm_up_ends_when_three_windows_agree() -> None:
     watch = FakeWatch()
     engine = FakeEngine(watch, lambda i: 20_000_000 if i < 16 else 10_000_000)
-    assert len(runner.warm_up(engine.run, watch.ns)) == 16 + 2 * 10 + 10
+    assert len(warm_up(engine.run, watch.ns)) == 16 + 2 * 10 + 10
     watch = FakeWatch()
     restless = FakeEngine(watch, lambda i: 10_000_000 * (1 + i // 10 % 3))
-    assert sum(runner.warm_up(restless.run, watch.ns)) >= runner.WARMUP_MAX_NS
+    assert sum(warm_up(restless.run, watch.ns)) >= WARMUP_MAX_NS
 
 
 def job(**changes: Any) -> dict[str, Any]:
@@ -356,8 +362,8 @@ def job(**changes: Any) -> dict[str, Any]:
 def test_sampling_ends_by_runs_and_seconds(changes: dict[str, Any], runs: int, tmp_path: Path) -> None:
     watch = FakeWatch()
     engine = FakeEngine(watch, lambda _: 10_000_000)
-    machine = runner.Machine(str(tmp_path), watch.ns, watch.sleep)
-    series = runner.sample(engine.run, job(**changes), machine)
+    machine = Machine(str(tmp_path), watch.ns, watch.sleep)
+    series = sample(engine.run, job(**changes), machine)
     samples, aside = series.split()
     assert len(samples) == pytest.approx(runs, abs=26)  # whole pieces of a quarter of a second
     assert set(samples) == {10_000_000}
@@ -372,7 +378,7 @@ def series_at(
     tmp_path: Path,
     run_ns: int = 10_000_000,
     **changes: Any,
-) -> runner.Series:
+) -> Series:
     """A series whose runs and fixed loop take slowed(seconds) times as long as usual, each by itself."""
     watch = FakeWatch()
 
@@ -381,10 +387,10 @@ def series_at(
         watch.now_ns += ns
         return ns
 
-    monkeypatch.setattr(runner, "loop_ns", loop)
-    monkeypatch.setattr(runner, "reference_ns", loop)
+    monkeypatch.setattr(runner_series, "loop_ns", loop)
+    monkeypatch.setattr(runner_series, "reference_ns", loop)
     engine = FakeEngine(watch, lambda _: round(run_ns * slowed(watch.seconds())))
-    return runner.sample(engine.run, job(**changes), runner.Machine(str(tmp_path), watch.ns, watch.sleep))
+    return sample(engine.run, job(**changes), Machine(str(tmp_path), watch.ns, watch.sleep))
 
 
 @pytest.mark.parametrize("run_ns", [300_000, 10_000_000])
@@ -431,7 +437,7 @@ def test_a_burst_that_was_slowed_for_good_counts_whole(
     samples, aside = series.split()
     assert aside == []
     assert set(samples) == {14_000_000}
-    assert runner.PATIENCE <= series.seconds() < runner.PATIENCE + 0.6
+    assert PATIENCE <= series.seconds() < PATIENCE + 0.6
 
 
 def test_threads_that_spin_beside_the_loop_are_no_disturbance(
@@ -439,13 +445,13 @@ def test_threads_that_spin_beside_the_loop_are_no_disturbance(
 ) -> None:
     alone = [{"reference_ns": 100_000}]
     watch = FakeWatch()
-    monkeypatch.setattr(runner, "loop_ns", lambda _: 140_000)
-    monkeypatch.setattr(runner, "reference_ns", lambda _: 100_000)
+    monkeypatch.setattr(runner_series, "loop_ns", lambda _: 140_000)
+    monkeypatch.setattr(runner_series, "reference_ns", lambda _: 100_000)
     engine = FakeEngine(watch, lambda _: 10_000_000)
-    machine = runner.Machine(str(tmp_path), watch.ns, watch.sleep)
-    many = runner.sample(engine.run, job(threads=2, reference_ns=100_000), machine, alone)
+    machine = Machine(str(tmp_path), watch.ns, watch.sleep)
+    many = sample(engine.run, job(threads=2, reference_ns=100_000), machine, alone)
     assert (many.usual_ns(), many.split()[1]) == (140_000, [])
-    one = runner.sample(engine.run, job(reference_ns=100_000), machine, alone)
+    one = sample(engine.run, job(reference_ns=100_000), machine, alone)
     assert one.usual_ns() == 100_000
     assert not one.calm().any()
 
@@ -454,7 +460,7 @@ def test_a_burst_does_not_wait_for_a_calm_moment_where_another_process_has_the_c
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     machine_waits = iter(range(0, 10**12, 200_000_000))
-    monkeypatch.setattr(runner.Machine, "own_wait_ns", lambda _: next(machine_waits))
+    monkeypatch.setattr(Machine, "own_wait_ns", lambda _: next(machine_waits))
     series = series_at(lambda _: 2.0, monkeypatch, tmp_path, reference_ns=100_000)
     assert series.is_hopeless()
     assert 1.0 <= series.seconds() < 1.6
@@ -471,12 +477,12 @@ def test_only_the_busiest_processes_stay_in_the_looks() -> None:
         return [{"pid": i, "name": "p", "cpu": 0, "ticks": ticks * i} for i in range(20)]
 
     seen = [{"processes": listed(1)}, {"processes": []}, {"processes": listed(3)}]
-    runner.keep_busiest(seen)
+    keep_busiest(seen)
     assert [p["pid"] for p in seen[2]["processes"]] == [15, 16, 17, 18, 19]
 
 
 def test_a_fixed_image_is_the_same_everywhere() -> None:
-    x = runner.fixed_image((1, 3, 2, 2)).ravel()
+    x = fixed_image((1, 3, 2, 2)).ravel()
     expected = [(i * 2654435761 % 2**32) / 2**30 - 2 for i in range(12)]
     assert x.dtype == np.float32
     assert x == pytest.approx(np.array(expected, np.float32))
@@ -484,8 +490,8 @@ def test_a_fixed_image_is_the_same_everywhere() -> None:
 
 def test_an_integer_input_is_quantized_by_its_scale() -> None:
     image = np.array([-2.0, 0.0, 1.0, 9.0], np.float32)
-    assert runner.to_type(image, np.int8, 0.02, -5).tolist() == [-105, -5, 45, 127]
-    assert runner.to_type(image, np.float32, 0.0, 0).dtype == np.float32
+    assert to_type(image, np.int8, 0.02, -5).tolist() == [-105, -5, 45, 127]
+    assert to_type(image, np.float32, 0.0, 0).dtype == np.float32
 
 
 def test_delegated_ops_are_those_between_a_delegates_inputs_and_outputs() -> None:
@@ -494,45 +500,7 @@ def test_delegated_ops_are_those_between_a_delegates_inputs_and_outputs() -> Non
         {"index": 1, "inputs": [1, 9], "outputs": [2]},
         {"index": 2, "inputs": [2], "outputs": [3]},
     ]
-    assert runner.taken_by({"inputs": [0, 9], "outputs": [2]}, ops) == {0, 1}
-
-
-def test_the_runner_imports_nothing_of_the_project_and_reads_as_python_3_9() -> None:
-    import ast
-
-    text = Path(runner.__file__).read_text()
-    tree = ast.parse(text, feature_version=(3, 9))
-    imported = {n.name for node in ast.walk(tree) if isinstance(node, ast.Import) for n in node.names}
-    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert not {name for name in imported if name.startswith(("regnet", "None"))}
-    assert {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names) == {"numpy"}
-
-
-def ask(text: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, runner.__file__, "-"], input=text, capture_output=True, text=True, check=False
-    )
-
-
-def test_a_runtime_that_is_missing_is_one_sentence_and_code_3() -> None:
-    base = {
-        "threads": 1,
-        "cpus": [],
-        "exact": False,
-        "accelerator": "cpu",
-        "mode": "burst",
-        "input_shape": [1],
-    }
-    for name, words in (
-        ("tflite-runtime", "cannot import tflite-runtime"),
-        ("abacus", "unknown runtime 'abacus'"),
-    ):
-        done = ask(json.dumps({**base, "runtime": name, "artifact": "x"}))
-        assert done.returncode == 3
-        assert words in done.stdout
-        assert done.stdout.count("\n") == 1
-    gpu = ask(json.dumps({**base, "runtime": "litert", "artifact": "x", "accelerator": "gpu"}))
-    assert "litert has no accelerator gpu" in gpu.stdout
+    assert taken_by({"inputs": [0, 9], "outputs": [2]}, ops) == {0, 1}
 
 
 # ------------------------------------------------------------ sessions

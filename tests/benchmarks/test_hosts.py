@@ -164,7 +164,7 @@ def test_a_board_measures_over_ssh_and_is_left_clean(board: Board, onnx_net: Art
     assert m.timing.runs >= 20
     assert 0 <= (host.busy() or 0) <= 1
     assert (Path(line.folder) / "net.onnx").exists()
-    assert (Path(line.folder) / "runner.py").exists()
+    assert (Path(line.folder) / "runner.pyz").exists()
     host.close()
     assert not Path(line.folder).exists()
     assert not line.control.exists()

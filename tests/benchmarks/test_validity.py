@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regnet_edge.benchmarks import runner
 from regnet_edge.benchmarks.doubles.fakes import DEVICE, looks, observation
 from regnet_edge.benchmarks.record.measurement import MeasuredPlan, Validity
 from regnet_edge.benchmarks.record.observation import Environment, Look, Observation, Power
 from regnet_edge.benchmarks.record.timing import Timing
+from regnet_edge.benchmarks.runner.affinity import quietest
+from regnet_edge.benchmarks.runner.device import clusters, device
+from regnet_edge.benchmarks.runner.machine import Machine
 from regnet_edge.benchmarks.verdict.inputs import fall
 from regnet_edge.benchmarks.verdict.modes import modes
 from regnet_edge.benchmarks.verdict.rules import judge
@@ -190,11 +192,11 @@ def test_the_drift_of_a_series_is_per_minute_and_ignores_spikes() -> None:
 # ------------------------------------------------------------ what the runner reads on fixture trees
 
 
-def write(root: Path, files: dict[str, str]) -> runner.Machine:
+def write(root: Path, files: dict[str, str]) -> Machine:
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
-    return runner.Machine(str(root), clock=lambda: 5, sleep=lambda _: None)
+    return Machine(str(root), clock=lambda: 5, sleep=lambda _: None)
 
 
 CPU = "sys/devices/system/cpu"
@@ -241,7 +243,7 @@ def test_a_look_reads_clocks_heat_and_power(tmp_path: Path) -> None:
 
 
 def test_a_machine_that_tells_nothing_gives_an_empty_look(tmp_path: Path) -> None:
-    look = runner.Machine(str(tmp_path)).look("before", 0)
+    look = Machine(str(tmp_path)).look("before", 0)
     assert look["cpus"] == look["processes"] == []
     assert look["own_wait_ns"] is look["throttle_events"] is look["load_1min"] is None
 
@@ -257,7 +259,7 @@ def test_clusters_come_from_cpufreq_policies_fastest_first(tmp_path: Path) -> No
         folder = f"{CPU}/cpufreq/policy{first}"
         files |= {f"{folder}/related_cpus": cpus, f"{folder}/cpuinfo_max_freq": str(khz)}
         files[f"{folder}/scaling_governor"] = "schedutil\n"
-    found = runner.clusters(write(tmp_path, files))
+    found = clusters(write(tmp_path, files))
     assert found == [
         {"cpus": [4, 5, 6], "max_khz": 2_800_000, "governor": "schedutil"},
         {"cpus": [0, 1, 2, 3], "max_khz": 1_800_000, "governor": "schedutil"},
@@ -268,7 +270,7 @@ def test_clusters_come_from_capacities_where_no_clock_can_be_read(tmp_path: Path
     stat = "cpu 0 0 0 0\n" + "".join(f"cpu{i} 0 0 0 0\n" for i in range(3))
     files = {"proc/stat": stat, f"{CPU}/cpu2/cpu_capacity": "1024", f"{CPU}/cpu0/cpu_capacity": "400"}
     files[f"{CPU}/cpu1/cpu_capacity"] = "400"
-    assert [c["cpus"] for c in runner.clusters(write(tmp_path, files))] == [[2], [0, 1]]
+    assert [c["cpus"] for c in clusters(write(tmp_path, files))] == [[2], [0, 1]]
 
 
 def test_the_quietest_cpus_are_taken_and_of_equals_the_last(tmp_path: Path) -> None:
@@ -278,11 +280,11 @@ def test_the_quietest_cpus_are_taken_and_of_equals_the_last(tmp_path: Path) -> N
         write(tmp_path, {"proc/stat": "cpu0 1 0 0 0\ncpu1 1 0 0 0\ncpu2 9 0 0 0\n"})
 
     machine.sleep = pass_time
-    assert runner.quietest(machine, [0, 1, 2], 1) == [1]
+    assert quietest(machine, [0, 1, 2], 1) == [1]
 
 
 def test_a_device_is_described_by_what_its_files_say(tmp_path: Path) -> None:
-    told = runner.device(
+    told = device(
         write(
             tmp_path,
             {

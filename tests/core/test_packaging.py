@@ -84,7 +84,7 @@ def test_the_wheel_has_the_mapped_packages_and_the_shipped_files(wheel: Path) ->
     names = set(zipfile.ZipFile(wheel).namelist())
     for needed in (
         "regnet_edge/converters/tflite/__init__.py",
-        "regnet_edge/benchmarks/runner.py",
+        "regnet_edge/benchmarks/runner/__main__.py",
         "regnet_edge/assets/default.safetensors",
         "regnet_edge/assets/fashion_mnist_test.npz",
         "regnet_edge/assets/LICENSE-FASHION-MNIST.txt",

@@ -1,0 +1,15 @@
+"""TFLite files by tflite-runtime, on an old board."""
+
+from __future__ import annotations
+
+from .litert import LiteRT
+
+
+class TFLiteRuntime(LiteRT):
+    """tflite-runtime, the predecessor that old boards have."""
+
+    name, usual = "tflite-runtime", False
+    packages, module = ("tflite-runtime", "tensorflow"), "tflite_runtime.interpreter"
+
+
+ENGINE = TFLiteRuntime
