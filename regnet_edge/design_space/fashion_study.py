@@ -19,6 +19,7 @@ WINDOW = Regime(0.8e6, 1.2e6, resolution=16)
 AT_24 = replace(WINDOW, resolution=24)
 FOUR_TIMES = Regime(3.2e6, 4.8e6, resolution=16)
 EPOCHS = 10
+CEILING = 40.0  # percent; above it a network has learned little
 NETS, CONTROLS, REGNETS, REFINED, FACTORS, GENERALITY = 40, 20, 60, 40, 20, 15  # networks an arm
 RULES_POOL = 300  # rules within the window are rare
 TASK = Task("fashion-mnist", train_images=4500, evaluate_every=2)
@@ -27,7 +28,8 @@ TASK = Task("fashion-mnist", train_images=4500, evaluate_every=2)
 def study() -> Study:
     """The study as a value, with about 600 networks and one comparison a question."""
     arms = (*_steps(), *_controls(), _arm("RegNet", REGNET, REGNETS), *_factors(), *_generality())
-    return Study("fashion", TASK, arms, _comparisons(), Refinement("RegNet_refined", "RegNet", REFINED))
+    refined = Refinement("RegNet_refined", "RegNet", REFINED)
+    return Study("fashion", TASK, arms, _comparisons(), refined, ceiling=CEILING)
 
 
 def _arm(
@@ -103,4 +105,24 @@ def _generality() -> tuple[Arm, ...]:
 
 
 def _comparisons() -> tuple[Comparison, ...]:
-    return ()
+    """What so many pairs can tell gives the margins (docs/study.md): 40, 20 or 15 of them."""
+    return (
+        Comparison("one bottleneck ratio for all stages", "AnyNetX_A", "AnyNetX_B", "equal", 2.5),
+        Comparison("one group width for all stages", "AnyNetX_B", "AnyNetX_C", "equal", 2.5),
+        Comparison("widths that rise", "AnyNetX_C", "AnyNetX_D", "better", 2.5),
+        Comparison("depths that rise", "AnyNetX_D", "AnyNetX_E", "better", 2.5),
+        Comparison("the quantized linear rule", "AnyNetX_E", "RegNet", "better", 2.5),
+        Comparison("the rule refined", "RegNet", "RegNet_refined", "better", 2.5),
+        Comparison("control: widths that fall", "AnyNetX_D", "widths fall", "worse", 3.5),
+        Comparison("control: depths that fall", "AnyNetX_E", "depths fall", "worse", 3.5),
+        Comparison("bottleneck ratio 2", "b=1", "b=2", "worse", 3.5),
+        Comparison("bottleneck ratio 4", "b=1", "b=4", "worse", 3.5),
+        Comparison("inverted bottleneck", "b=1", "b=1/2", "worse", 3.5),
+        Comparison("depthwise convolution", "b=1", "g=1", "worse", 3.5),
+        Comparison("SE", "b=1", "SE", "better", 3.5),
+        Comparison("24 pixels at the same flops", "b=1", "24 px", "worse", 3.5),
+        *(
+            Comparison(f"widths that rise, {name}", f"C, {name}", f"D, {name}", "better", 4.0)
+            for name, *_ in GENERAL
+        ),
+    )

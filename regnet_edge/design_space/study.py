@@ -25,6 +25,8 @@ from .sweep import Population
 
 Answer = Literal["equal", "better", "worse"]
 
+PILOT = "pilot"  # the arm of the networks with several seeds
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:
@@ -46,10 +48,9 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What an arm is compared with a base for; differences are means of pairs, in points of top-1 error.
+    """What an arm is compared with a base for; differences are arm minus base, in points of top-1 error.
 
-    expected: what the paper says of the arm. margin: within which both count as equal, and by which at
-    least they must differ to count as different.
+    expected: what the paper says of the arm. margin: within it both count as equal.
     """
 
     question: str
@@ -88,9 +89,12 @@ class Refinement:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Arms, how their networks are trained, and what is compared; pilot: nets and seeds of the first arm.
+    """Arms, how their networks are trained, and what is compared.
 
-    Raises UsageError for a partner or a comparison without its arm.
+    pilot: how many networks of the first arm are trained with how many seeds, for the noise of one
+    training. ceiling: errors above it count as it, in percent, and so does a network that failed: that a
+    network learned little matters, how little says nothing. Raises UsageError for a partner or a
+    comparison without its arm.
     """
 
     name: str
@@ -99,6 +103,7 @@ class Study:
     comparisons: tuple[Comparison, ...] = ()
     refinement: Refinement | None = None
     pilot: tuple[int, int] = (10, 4)
+    ceiling: float = 100.0
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -116,12 +121,25 @@ class Study:
         """The arm of that name."""
         return next(a for a in self.arms if a.name == name)
 
+    def paired(self, comparison: Comparison) -> bool:
+        """Whether net k of the one belongs to net k of the other."""
+        ends = (comparison.base, comparison.arm)
+        return len({self._root(name) for name in ends}) == 1
+
+    def _root(self, name: str) -> str:
+        """The arm that a chain of partners leads to."""
+        arm = next((a for a in self.arms if a.name == name), None)
+        return name if arm is None or not arm.partner else self._root(arm.partner)
+
     def pilot_population(self) -> Population:
-        """The first networks of the first arm, each with several seeds: the noise of one training."""
+        """The first networks of the first arm, each with several seeds."""
+        return Population(self.task, self._pilot())
+
+    def _pilot(self) -> tuple[Subject, ...]:
         arm, (nets, seeds) = self.arms[0], self.pilot
         drawn = sample(arm.space, nets, self.seed, arm.regime).drawn
-        found = subjects("pilot", drawn, arm.regime.resolution, arm.epochs)
-        return Population(self.task, tuple(replace(s, seed=seed) for seed in range(seeds) for s in found))
+        found = subjects(PILOT, drawn, arm.regime.resolution, arm.epochs)
+        return tuple(replace(s, seed=seed) for seed in range(seeds) for s in found)
 
     def population(self, so_far: Table | None = None) -> Population:
         """Every network in order of training; the refined ones join when all those they follow are trained.
@@ -129,7 +147,8 @@ class Study:
         Networks of one index have the same seed, so that partners see the same images in the same order.
         """
         drawn = self._drawn()
-        rounds = [
+        rounds = [(s.index, s) for s in self._pilot()]
+        rounds += [
             (i + arm.delay, _subject(arm, i, d, self.seed + i))
             for arm in self.arms
             for i, d in enumerate(drawn[arm.name])
@@ -137,6 +156,12 @@ class Study:
         rounds.sort(key=lambda pair: pair[0])  # stable: the arms of a round stay in their order
         found = tuple(s for _, s in rounds)
         return Population(self.task, found + self._refined(found, so_far or Table(())))
+
+    def times(self, factor: int) -> Study:
+        """The study with so many times the networks in each arm."""
+        arms = (replace(a, nets=a.nets * factor, pool=max(a.pool, 2 * a.nets * factor)) for a in self.arms)
+        refined = self.refinement and replace(self.refinement, nets=self.refinement.nets * factor)
+        return self if factor == 1 else replace(self, arms=tuple(arms), refinement=refined)
 
     def _drawn(self) -> dict[str, tuple[Drawn, ...]]:
         """Each arm's networks."""

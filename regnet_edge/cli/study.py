@@ -1,0 +1,148 @@
+"""`regnet-edge study`: a planned study of design spaces: its plan, its training, and what it says so far."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from regnet_edge.cli.sweep import FOLDER, Where, run_and_report, where_options
+
+if TYPE_CHECKING:
+    from regnet_edge.design_space.study_report import Outcome
+
+HELP = {"help_option_names": ["-h", "--help"]}
+OUT = click.option("--out", type=FOLDER, required=True, help="Folder of the records.")
+TIMES = click.option(
+    "--times", type=click.IntRange(1), default=1, help="So many times the networks, as a GPU allows."
+)
+
+
+@click.group("study", context_settings=HELP)
+def command() -> None:
+    """The paper's steps on Fashion-MNIST, small enough for one core and some hours (docs/study.md).
+
+    \b
+    regnet-edge study plan
+    regnet-edge study run --out docs/study
+    regnet-edge study report --out docs/study
+    """
+
+
+@command.command("plan")
+@TIMES
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.help_option("-h", "--help")
+def plan(times: int, as_json: bool) -> None:
+    """Print which networks are trained and what they are to answer, before anything is run.
+
+    \b
+    regnet-edge study plan
+    """
+    from regnet_edge.cli._tables import print_table
+    from regnet_edge.design_space.fashion_study import study
+
+    found = study().times(times)
+    if as_json:
+        import json
+
+        from regnet_edge import codec
+
+        click.echo(json.dumps(codec.to_json(found), indent=2))
+        return
+    rows = [
+        (a.name, a.space.name, a.partner or "-", a.nets, a.epochs, a.regime.resolution) for a in found.arms
+    ]
+    print_table(("arm", "space", "partner", "nets", "epochs", "px"), rows, text_columns=3)
+    if found.refinement:
+        click.echo(
+            f"then {found.refinement.nets} of {found.refinement.name}, narrowed by {found.refinement.start}"
+        )
+    asked = [(c.question, c.arm, c.base, c.expected, f"{c.margin:g}") for c in found.comparisons]
+    print_table(("question", "arm", "against", "the paper says", "margin"), asked, text_columns=4)
+    nets = sum(a.nets for a in found.arms) + found.pilot[0] * found.pilot[1]
+    click.echo(f"{nets} networks and those; next: regnet-edge study run --out docs/study")
+
+
+@command.command("run")
+@OUT
+@TIMES
+@click.option("--pilot", is_flag=True, help="Only the networks with several seeds.")
+@where_options
+@click.help_option("-h", "--help")
+def run(out: Path, times: int, pilot: bool, **options: Any) -> None:
+    """Train what has no record yet; stopped at any moment, the same command goes on.
+
+    \b
+    regnet-edge study run --out docs/study
+    regnet-edge study run --out runs/gpu --times 10 --device cuda --workers 8
+    """
+    from regnet_edge.design_space import records
+    from regnet_edge.design_space.fashion_study import study
+    from regnet_edge.design_space.records import Table
+
+    where, found = Where(**{f.name: options[f.name] for f in fields(Where)}), study().times(times)
+    if pilot:
+        run_and_report(found.pilot_population(), out, where)
+        return
+    so_far = records.read(out) if any(out.glob(records.PATTERN)) else Table(())
+    population = found.population(so_far)
+    table = run_and_report(population, out, where)
+    grown = found.population(table)
+    if len(grown.subjects) > len(population.subjects):
+        run_and_report(grown, out, where)
+
+
+@command.command("report")
+@OUT
+@TIMES
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.help_option("-h", "--help")
+def report(out: Path, times: int, as_json: bool) -> None:
+    """Say what the records answer so far, with intervals, and what could have been seen.
+
+    \b
+    regnet-edge study report --out docs/study
+    """
+    from regnet_edge.design_space import records
+    from regnet_edge.design_space.fashion_study import study
+    from regnet_edge.design_space.study_report import outcomes, seed_noise
+
+    found, table = study().times(times), records.read(out)
+    answers, (noise, freedom) = outcomes(found, table), seed_noise(table)
+    planned = sum(a.nets for a in found.arms) + found.pilot[0] * found.pilot[1]
+    planned += found.refinement.nets if found.refinement else 0
+    if as_json:
+        import json
+
+        listed = [{**asdict(o), "verdict": o.verdict, "agrees": o.agrees} for o in answers]
+        summary = {"trained": len(table.trained), "planned": planned, "seed_sd": noise, "answers": listed}
+        click.echo(json.dumps(summary, indent=2).replace("NaN", "null"))
+        return
+    _print(answers)
+    failed = len(table.records) - len(table.trained)
+    click.echo(f"{len(table.records)} of {planned} networks have a record, {failed} of them failed")
+    if freedom:
+        click.echo(f"one training's noise: {noise:.2f} points over seeds ({freedom} degrees of freedom)")
+
+
+def _print(answers: tuple[Outcome, ...]) -> None:
+    from regnet_edge.cli._tables import print_table
+
+    rows = [
+        (
+            o.comparison.question,
+            o.comparison.expected,
+            o.verdict,
+            o.n,
+            f"{o.difference:+.2f}",
+            f"{o.interval[0]:+.2f} to {o.interval[1]:+.2f}",
+            f"{o.detectable:.2f}",
+            f"{o.comparison.margin:g}",
+        )
+        for o in answers
+    ]
+    columns = ("question", "the paper", "here", "n", "difference", "95 %", "detectable", "margin")
+    print_table(columns, rows, text_columns=3)
