@@ -85,8 +85,8 @@ def checked_suffix(path: Path) -> str:
 
 def plain_ticks(axis: Axis, *, base: float = 10, subs: tuple[float, ...] = (1, 2, 5)) -> None:
     """Numbers as people write them on a logarithmic axis: powers of the base times each of `subs`."""
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(base=base, subs=subs))
-    axis.set_major_formatter(ScalarFormatter())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())

@@ -38,6 +38,8 @@ class Options:
     level: float
     search: bool
     plot: Path | None
+    page: Path | None
+    title: str
 
     @property
     def source(self) -> Source:
@@ -67,6 +69,11 @@ class Options:
 )
 @click.option("--search", is_flag=True, help="Show what a random search finds in each set instead.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw it (.svg, .png, .pdf).")
+@click.option(
+    "--page", type=click.Path(dir_okay=False, path_type=Path),
+    help="Write all that edf, bootstrap, trends and fit find as one self-contained HTML page.",
+)  # fmt: skip
+@click.option("--title", default="A study of design spaces", show_default=True, help="Heading of --page.")
 def command(**typed: Any) -> None:
     """Compare error distributions: each TABLE a set, or --by a column.
 
@@ -74,7 +81,7 @@ def command(**typed: Any) -> None:
     of measurements, whose latencies are compared. F(e) is the share of networks below e.
 
     \b
-    regnet-edge edf sweep --by arm --plot edf.svg
+    regnet-edge edf sweep --by arm --plot edf.svg --page study.html
     regnet-edge edf ResNet.json ResNeXt-A.json --normalise flops --bins 10
     regnet-edge edf results.jsonl --where precision=int8 --by group_width --match flops
     """
@@ -85,6 +92,8 @@ def command(**typed: Any) -> None:
     edfs = _edfs(sets, options)
     if options.plot:
         _draw(options.plot, edfs, sets[0].value, options)
+    if options.page:
+        _write_page(options.page, sets, options)
     if options.search:
         _print_search(edfs, options)
         return
@@ -136,6 +145,15 @@ def _draw(path: Path, edfs: Sequence[Edf], value: str, options: Options) -> None
     made = search_picture(edfs, value) if options.search else edf_picture(edfs, value, options.level)
     made.write(path)
     click.echo(f"drawn: {path}", err=True)
+
+
+def _write_page(path: Path, sets: Sequence[Scored], options: Options) -> None:
+    from regnet_edge.design_space.page import render, study_page
+    from regnet_edge.files import write_text
+
+    source = ", ".join(t.resolve().name for t in options.tables)
+    write_text(path, render(study_page(sets, title=options.title, source=source, seed=options.seed)))
+    click.echo(f"wrote {path}", err=True)
 
 
 def _print(edfs: Sequence[Edf], found: Sequence[Contrast], options: Options) -> None:
