@@ -124,6 +124,14 @@ def read_file(path: Path) -> Definition:
         raise ConfigError(f"{path} is not a network ({error}); correct the file") from error
 
 
+def of_pycls_text(text: str, where: Path) -> tuple[Definition, Mapping[str, Any]]:
+    """The network of PYCLS's cfg as its checkpoints keep it, and the whole cfg; `where` is for sentences."""
+    data = _load_yaml(where, text)
+    if not isinstance(data, dict):
+        raise ConfigError(f"the cfg in {where} is no PYCLS config; name the net with --model")
+    return _pycls(where, data), data
+
+
 def _load(path: Path) -> Any:
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
@@ -188,12 +196,13 @@ def _pycls_common(path: Path, model: Mapping[str, Any], section: Mapping[str, An
     stem = section.get("STEM_TYPE", "simple_stem_in")
     if stem not in _PYCLS_STEM_STRIDES:
         raise ConfigError(f"{path} has STEM_TYPE {stem}; choose from {', '.join(_PYCLS_STEM_STRIDES)}")
+    activation = str(model.get("ACTIVATION_FUN", "relu")).lower()
     return {
         "stem_width": int(section.get("STEM_W", 32)),
         "stem_stride": _PYCLS_STEM_STRIDES[stem],
         "se_ratio": float(section.get("SE_R", 0.25)) if section.get("SE_ON", False) else 0.0,
         "num_classes": int(model.get("NUM_CLASSES", 10)),
-        "activation": str(model.get("ACTIVATION_FUN", "relu")),
+        "activation": {"swish": "silu"}.get(activation, activation),
     }
 
 

@@ -7,7 +7,6 @@ BGR in its files only.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,8 +17,8 @@ from regnet_edge import codec
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import UsageError, WeightsError
 from regnet_edge.weights import checkpoint, fit, layouts
-from regnet_edge.weights.checkpoint import Checkpoint
 from regnet_edge.weights.layouts import LAYOUTS, Layout
+from regnet_edge.weights.opened import Opened, open_checkpoint
 from regnet_edge.weights.packages import entry_of, is_reference, locate
 
 if TYPE_CHECKING:
@@ -30,11 +29,13 @@ if TYPE_CHECKING:
 __all__ = [
     "LAYOUTS",
     "Loaded",
+    "Opened",
     "convert",
     "entry_of",
     "is_reference",
     "load",
     "locate",
+    "open_checkpoint",
     "read",
     "replace_head",
     "save",
@@ -88,21 +89,21 @@ def load(path: Path | str, config: AnyNetConfig | None = None, *, new_head: bool
     return read(path, config, new_head=new_head).net
 
 
-def read(path: Path | str, config: AnyNetConfig | None = None, *, new_head: bool = False) -> Loaded:
+def read(
+    path: Path | str, config: AnyNetConfig | None = None, *, new_head: bool = False, section: str = ""
+) -> Loaded:
     """The network of a checkpoint, and the layout it was found in.
 
     path is a file, a Hugging Face folder, or timm:NAME, torchvision:NAME, hf:NAME. Without a config, the
     file's own is taken, or the zoo's net whose shapes fit. new_head keeps the body and draws a fresh head
-    where the file has another number of classes. Raises WeightsError, with nothing executed, where the
-    file is damaged, hostile, or of another network.
+    where the file has another number of classes; section chooses among the networks of one file. Raises
+    WeightsError, with nothing executed, where the file is damaged, hostile, or of another network.
     """
-    found = checkpoint.read(locate(str(path)))
-    layout = layouts.detect(found.tensors)
-    model = ""
-    if config is None:
-        config, model = _recognized(found, layout)
-    state = fit.own_state(found, layout, config, new_head=new_head)
-    return Loaded(_filled(config, state), layout.name, found.section, model, found.metadata)
+    opened = open_checkpoint(path, section)
+    found, layout = opened.found, opened.layout
+    state = fit.own_state(found, layout, config or opened.config, new_head=new_head)
+    model = opened.model if config is None else ""
+    return Loaded(_filled(config or opened.config, state), layout.name, found.section, model, found.metadata)
 
 
 def convert(
@@ -132,30 +133,6 @@ def replace_head(net: RegNet, num_classes: int, *, seed: int = 0) -> RegNet:
     other.config = replace(net.config, num_classes=num_classes)
     other.head = fit.fresh_head(other.config, seed).to(net.head.weight.device)
     return other.train(net.training)
-
-
-def _recognized(found: Checkpoint, layout: Layout) -> tuple[AnyNetConfig, str]:
-    """The config that the file names, or that its shapes show, with the zoo's name."""
-    entry = fit.identify(found.tensors, layout)
-    if entry is not None:
-        return entry.config, entry.name
-    if "config" in found.metadata:
-        return _own_config(found), ""
-    beside = checkpoint.read_config_beside(found.path)
-    if layout.name == "hf" and beside is not None:
-        return layouts.from_hf_config(beside), ""
-    raise WeightsError(
-        f"{found.path} ({layout.name} layout) is no net of the zoo; name its config with --model"
-    )
-
-
-def _own_config(found: Checkpoint) -> AnyNetConfig:
-    try:
-        return codec.from_json(json.loads(found.metadata["config"]), AnyNetConfig)
-    except ValueError as error:
-        raise WeightsError(
-            f"the config inside {found.path} is of no network ({error}); name it with --model"
-        ) from error
 
 
 def _renamed(net: RegNet, layout: Layout) -> dict[str, Tensor]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from regnet_edge.errors import UsageError, WeightsError
 from regnet_edge.files import replacing
+from regnet_edge.weights import foreign
+from regnet_edge.weights.sections import Section, choose, facts, sections
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,72 +21,154 @@ if TYPE_CHECKING:
 OWN_KEY = "regnet_edge"  # of a safetensors file's metadata
 SAFETENSORS = ".safetensors"
 PICKLES = (".pth", ".pt", ".pyth", ".bin")
+INDEX = ".index.json"  # names the parts of a sharded checkpoint
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80")
-# where training programs keep the state: averaged weights first, as timm and torchvision load them
-_SECTIONS = ("state_dict_ema", "model_ema", "state_dict", "model", "model_state", "ema_state")
-_PREFIXES = ("module.", "_orig_mod.")  # DataParallel and torch.compile
+_WHOLE = (
+    f"model{SAFETENSORS}",
+    "pytorch_model.bin",
+    f"model{SAFETENSORS}{INDEX}",
+    f"pytorch_model.bin{INDEX}",
+)
+_START_BYTES = 512
+_MAX_HEADER_BYTES = 1 << 27  # of a safetensors file
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A file's tensors by its own names, the part of the file they came from, and its text metadata."""
+    """A network's tensors by its file's own names, the part of the file they came from, and what it says.
+
+    metadata is a safetensors file's text, facts are a pickle's plain values beside the tensors, sections
+    all the networks that the file holds.
+    """
 
     path: Path
     tensors: Mapping[str, Tensor]
     section: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
+    sections: tuple[Section, ...] = ()
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, section: str = "") -> Checkpoint:
     """The tensors of a .safetensors file, a .pth, .pt, .pyth or .bin one, or a Hugging Face folder.
 
-    A pickle is read with weights_only, which builds tensors and plain values and runs nothing. Raises
-    WeightsError for a file that is missing, cut short, hostile or no checkpoint.
+    section chooses among the networks of one file. A pickle is read with weights_only, which builds tensors
+    and plain values and runs nothing. Raises WeightsError for a file that is missing, cut short, hostile or
+    no checkpoint.
     """
-    path = _inside(path)
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(9)
-    except OSError as error:
-        raise WeightsError(f"cannot read {path} ({error.strerror or error}); check the path") from error
+    found = contents(path)
+    chosen = choose(found.path, list(found.sections), section, found.data)
+    return Checkpoint(
+        found.path, chosen.tensors, chosen.title if section else chosen.name, found.metadata, found.facts,
+        found.sections,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that a checkpoint's file or folder holds, before a network is chosen."""
+
+    path: Path
+    data: object
+    metadata: Mapping[str, str]
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """The networks inside."""
+        return tuple(sections(self.data))
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """The plain values inside."""
+        return facts(self.data)
+
+
+def contents(path: Path) -> Contents:
+    """Everything in a checkpoint, its networks not yet chosen; raises WeightsError as `read` does."""
+    path = inside(path)
+    if path.name.endswith(INDEX):
+        return Contents(path, _read_shards(path), {})
+    start = _start(path)
+    if said := foreign.sentence(path, start):
+        raise WeightsError(f"{path} {said}")
+    if part := foreign.part_of(path):
+        raise WeightsError(
+            f"{path} is {part} of a checkpoint; give the folder with all parts and their index"
+        )
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < _MAX_HEADER_BYTES:
+        tensors, metadata = _read_safetensors(path)  # its first byte may be a pickle's too
+        return Contents(path, tensors, metadata)
     if start.startswith(_PICKLE_STARTS):
-        return _read_pickle(path)
-    if start[8:9] == b"{":
-        return _read_safetensors(path)
+        return Contents(path, _read_pickle(path), {})
     raise WeightsError(f"{path} is not a checkpoint (neither safetensors nor PyTorch); give another file")
 
 
-def _inside(path: Path) -> Path:
+def _start(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_START_BYTES)
+    except OSError as error:
+        raise WeightsError(f"cannot read {path} ({error.strerror or error}); check the path") from error
+
+
+def inside(path: Path) -> Path:
+    """The checkpoint in a folder, by Hugging Face's names or alone there; a file as it is."""
     if not path.exists():
         raise WeightsError(f"no checkpoint at {path}; check the path")
     if not path.is_dir():
         return path
-    for name in (f"model{SAFETENSORS}", "pytorch_model.bin"):
+    for name in _WHOLE:
         if (path / name).is_file():
             return path / name
+    alone = sorted(p for p in path.iterdir() if p.suffix in (SAFETENSORS, *PICKLES) and p.is_file())
+    if len(alone) == 1:
+        return alone[0]
     raise WeightsError(f"{path} is a folder without model.safetensors or pytorch_model.bin; give the file")
 
 
-def _read_safetensors(path: Path) -> Checkpoint:
+def _read_shards(index: Path) -> dict[str, Tensor]:
+    """The tensors of all parts that an index names."""
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(
+            f"{index} is no index of a sharded checkpoint ({error}); fetch it again"
+        ) from error
+    missing = [name for name in names if not (index.parent / str(name)).is_file()]
+    if missing:
+        raise WeightsError(
+            f"{index} is the index of a checkpoint in {len(names)} parts, and {missing[0]} is not beside it; "
+            "fetch every part"
+        )
+    found: dict[str, Tensor] = {}
+    for name in names:
+        part = index.parent / str(name)
+        data = _read_safetensors(part)[0] if part.suffix == SAFETENSORS else _read_pickle(part)
+        if isinstance(data, dict):
+            found.update(data)
+    return found
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-            return Checkpoint(path, _without_prefix(tensors), "", _all_keys(file.metadata() or {}))
+            return tensors, _all_keys(file.metadata() or {})
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{path} is cut short or damaged ({error}); copy or download it again") from error
 
 
-def _read_pickle(path: Path) -> Checkpoint:
+def _read_pickle(path: Path) -> object:
     import pickle
 
     import torch
 
     try:
-        with torch.serialization.safe_globals(_numpy_scalars()), warnings.catch_warnings():
+        with torch.serialization.safe_globals(_plain_data()), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of old pickle protocols, which either load or not
-            data = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} is not a plain checkpoint: {_reason(error)}, and nothing in it was run; save its "
@@ -94,16 +178,16 @@ def _read_pickle(path: Path) -> Checkpoint:
         raise WeightsError(
             f"{path} is cut short or damaged ({_reason(error)}); copy or download it again"
         ) from error
-    state, section = _state(path, data)
-    return Checkpoint(path, _without_prefix(state), section)
 
 
-def _numpy_scalars() -> list[Any]:
-    """What PYCLS's error rates are pickled as: plain numbers of numpy 1 or 2."""
+def _plain_data() -> list[Any]:
+    """What else is let in: error rates of PYCLS (numbers of numpy 1 or 2), args of timm and torchvision."""
+    import argparse
+
     import numpy as np
     from numpy._core import multiarray
 
-    kinds = [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
+    kinds = [argparse.Namespace, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
     return [(multiarray.scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")] + kinds
 
 
@@ -114,41 +198,6 @@ def _reason(error: BaseException) -> str:
         if mark in text:
             return f"it holds {text.split(mark, 1)[1].split(' ', 1)[0]}, which is code"
     return text[:120].split(". ")[0] or type(error).__name__
-
-
-def _is_state(data: object) -> bool:
-    import torch
-
-    return isinstance(data, dict) and any(isinstance(v, torch.Tensor) for v in data.values())
-
-
-def _state(path: Path, data: object) -> tuple[dict[str, Tensor], str]:
-    import torch
-
-    section = ""
-    if isinstance(data, dict) and not _is_state(data):
-        present = [name for name in _SECTIONS if _is_state(data.get(name))]
-        section = _better(data) if {"model_state", "ema_state"} <= set(present) else next(iter(present), "")
-        data = data.get(section)
-    if not isinstance(data, dict) or not _is_state(data):
-        raise WeightsError(f"{path} holds no state_dict; save the net's state_dict() and give that file")
-    return {str(k): v.detach() for k, v in data.items() if isinstance(v, torch.Tensor)}, section
-
-
-def _better(data: Mapping[str, Any]) -> str:
-    """PYCLS keeps the net and its average with the error of each: the lower one counts."""
-    ema, plain = data.get("ema_err"), data.get("test_err")
-    if isinstance(ema, int | float) and isinstance(plain, int | float) and ema < plain:
-        return "ema_state"
-    return "model_state"
-
-
-def _without_prefix(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    found = dict(tensors)
-    for prefix in _PREFIXES:
-        if found and all(key.startswith(prefix) for key in found):
-            found = {key.removeprefix(prefix): value for key, value in found.items()}
-    return found
 
 
 def write(
@@ -209,9 +258,9 @@ def write_folder(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str,
         (scratch / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def read_config_beside(path: Path) -> Mapping[str, object] | None:
-    """Hugging Face's config.json beside a checkpoint, None where there is none to read."""
+def json_beside(path: Path, name: str) -> Mapping[str, Any]:
+    """The JSON object of that name beside a checkpoint, empty where there is none to read."""
     with contextlib.suppress(OSError, UnicodeDecodeError, json.JSONDecodeError):
-        data = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
-        return data if isinstance(data, dict) and data.get("model_type") == "regnet" else None
-    return None
+        data = json.loads((path.parent / name).read_text(encoding="utf-8"))
+        return data if isinstance(data, dict) else {}
+    return {}

@@ -58,9 +58,13 @@ def _by(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "a single number"
 
 
-def difference(tensors: Mapping[str, Tensor], layout: Layout, config: AnyNetConfig) -> Difference:
-    """How the tensors differ from what the config's network has in that layout."""
+def difference(
+    tensors: Mapping[str, Tensor], layout: Layout, config: AnyNetConfig, *, head: bool = True
+) -> Difference:
+    """How the tensors differ from what the config's network has in that layout, with its head or without."""
     names, expected = layout.names(config), layouts.shapes(config)
+    if not head:
+        names = {own: theirs for own, theirs in names.items() if own not in (HEAD_WEIGHT, HEAD_BIAS)}
     needed = [theirs for own, theirs in names.items() if not own.endswith(_COUNTER)]
     wrong = [
         (theirs, tuple(tensors[theirs].shape), expected[own])
@@ -81,21 +85,28 @@ def classes(tensors: Mapping[str, Tensor], layout: Layout) -> int | None:
 
 
 def identify(tensors: Mapping[str, Tensor], layout: Layout) -> zoo.ZooEntry | None:
-    """The zoo's net whose tensors these are by name and shape, with the file's number of classes."""
-    found = classes(tensors, layout)
+    """The zoo's net whose tensors these are by name and shape, with the file's classes and input channels."""
+    head = classes(tensors, layout) is not None
     for entry in zoo.entries():
-        config = replace(entry.config, num_classes=found or entry.config.num_classes)
-        if not difference(tensors, layout, config):
+        config = adapted(entry.config, tensors, layout)
+        if not difference(tensors, layout, config, head=head):
             return replace(entry, config=config)
     return None
 
 
+def adapted(config: AnyNetConfig, tensors: Mapping[str, Tensor], layout: Layout) -> AnyNetConfig:
+    """The config with the classes and the input channels that the tensors have."""
+    stem = tensors.get(f"{layout.stem[0]}.weight")
+    channels = config.in_channels if stem is None or stem.ndim != 4 else int(stem.shape[1])
+    return replace(config, num_classes=classes(tensors, layout) or config.num_classes, in_channels=channels)
+
+
 def check(found: Checkpoint, layout: Layout, config: AnyNetConfig) -> None:
-    """Raise WeightsError, with a suggestion, unless the checkpoint is the config's network."""
-    differs = difference(found.tensors, layout, config)
+    """Raise WeightsError, with a suggestion, unless the checkpoint is the config's network, head aside."""
+    have, where = classes(found.tensors, layout), f"{found.path} ({layout.name} layout)"
+    differs = difference(found.tensors, layout, config, head=have is not None)
     if not differs:
         return
-    have, where = classes(found.tensors, layout), f"{found.path} ({layout.name} layout)"
     if have is not None and not difference(found.tensors, layout, replace(config, num_classes=have)):
         raise WeightsError(
             f"{where} has {have} classes and the network {config.num_classes}; pass --classes {have} to "
@@ -121,9 +132,16 @@ def own_state(
     import torch
 
     have = classes(found.tensors, layout)
-    redraw = new_head and have is not None and have != config.num_classes
+    redraw = new_head and have != config.num_classes
+    if have is None and not new_head:
+        raise WeightsError(
+            f"{found.path} has no head (its classifier is left out, as in timm's SEER files and "
+            "transformers' RegNetModel); pass --classes N to draw a fresh one, and train it"
+        )
     check(found, layout, replace(config, num_classes=have) if redraw and have else config)
-    state = {own: _number(found, theirs, own) for own, theirs in layout.names(config).items()}
+    names = layout.names(config)
+    skipped = (HEAD_WEIGHT, HEAD_BIAS) if redraw else ()
+    state = {own: _number(found, names[own], own) for own in names if own not in skipped}
     if redraw:
         head = fresh_head(config)
         state[HEAD_WEIGHT], state[HEAD_BIAS] = head.weight.detach(), head.bias.detach()

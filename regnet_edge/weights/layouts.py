@@ -10,8 +10,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from regnet_edge.complexity import Layer, layers
-from regnet_edge.config import AnyNetConfig, Stage
+from regnet_edge.config import Activation, AnyNetConfig, Stage
 from regnet_edge.errors import ConfigError, UnknownNameError, WeightsError
+from regnet_edge.weights import words
 
 _NORM_TENSORS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 HF_SE_RATIO = 0.25  # fixed in transformers' class
@@ -143,13 +144,15 @@ def find(name: str) -> Layout:
     return LAYOUTS[name]
 
 
-def detect(keys: Collection[str]) -> Layout:
-    """The layout whose names these are; WeightsError where it is none of them."""
+def detect(keys: Collection[str], where: object) -> Layout:
+    """The layout whose names these are; WeightsError, naming the file, where it is none of them."""
     for layout in LAYOUTS.values():
         if any(re.match(layout.mark, key) for key in keys):
             return layout
     some = f"its first tensor is {min(keys)}" if keys else "it has no tensors"
-    raise WeightsError(f"these are not a RegNet's weights ({some}); known layouts are {', '.join(LAYOUTS)}")
+    raise WeightsError(
+        f"{where} holds not a RegNet's weights ({some}); known layouts are {', '.join(LAYOUTS)}"
+    )
 
 
 def _tensors(config: AnyNetConfig) -> list[tuple[str, str]]:
@@ -216,30 +219,34 @@ def hf_config(config: AnyNetConfig) -> dict[str, object]:
     }
 
 
-def from_hf_config(data: Mapping[str, object]) -> AnyNetConfig:
+def from_hf_config(data: Mapping[str, object], where: str) -> AnyNetConfig:
     """The net that transformers' config.json describes; WeightsError where it describes none."""
     try:
-        return _from_hf_config(data)
+        return _from_hf_config(data, words.activation(data.get("hidden_act", "relu"), where))
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(
-            f"config.json describes no RegNet of transformers ({error}); name the net with --model"
+            f"{where} describes no RegNet of transformers ({error}); name the net with --model"
         ) from error
 
 
-def _from_hf_config(data: Mapping[str, object]) -> AnyNetConfig:
+def _from_hf_config(data: Mapping[str, object], activation: Activation) -> AnyNetConfig:
     widths, depths, group_width = data["hidden_sizes"], data["depths"], data["groups_width"]
     if not isinstance(widths, list) or not isinstance(depths, list) or not isinstance(group_width, int):
         raise TypeError("hidden_sizes, depths or groups_width is of another type")
     labels = data.get("id2label")
+    if data.get("layer_type", "y") not in ("x", "y"):
+        raise ConfigError(f"its layer_type {data['layer_type']!r} is neither x nor y")
     first = 2 if data.get("downsample_in_first_stage", True) else 1
     pairs = enumerate(zip(depths, widths, strict=True))
+    se_ratio = HF_SE_RATIO if data.get("layer_type", "y") == "y" else 0.0
     return AnyNetConfig(
         stages=tuple(
             Stage(d, w, w // max(1, w // group_width), 1.0, 2 if i else first) for i, (d, w) in pairs
         ),
         stem_width=int(str(data.get("embedding_size", 32))),
-        se_ratio=HF_SE_RATIO if data.get("layer_type", "y") == "y" else 0.0,
+        se_ratio=se_ratio,
         num_classes=len(labels) if isinstance(labels, dict) else 1000,
         in_channels=int(str(data.get("num_channels", 3))),
-        activation="silu" if data.get("hidden_act") == "silu" else "relu",
+        activation=activation,
+        se_activation="relu" if se_ratio and activation != "relu" else None,  # fixed in transformers' class
     )

@@ -1,7 +1,7 @@
 """Checkpoints that timm, torchvision and Hugging Face publish: `timm:NAME`, `torchvision:NAME`, `hf:NAME`.
 
-NAME is the package's own or any spelling of the zoo's. The package says which file it is and keeps it in
-its own cache; what is there already is taken without a network.
+NAME is the package's own or any spelling of the zoo's. The package says which file it is, what its pictures
+and classes are (`told`), and keeps it in its own cache; what is there already is taken without a network.
 """
 
 from __future__ import annotations
@@ -9,16 +9,28 @@ from __future__ import annotations
 import contextlib
 import importlib
 import itertools
+import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from regnet_edge import zoo
+from regnet_edge import published, zoo
 from regnet_edge.errors import ToolError, UnknownNameError, WeightsError
+from regnet_edge.labels import imagenet_labels
+from regnet_edge.provenance import Origin
+from regnet_edge.weights import timm as timm_words
+from regnet_edge.weights import words
+from regnet_edge.weights.said import Said, Settings, labels_of
 
-_HF_FILES = ("model.safetensors", "pytorch_model.bin")
+_HF_FILES = (
+    "model.safetensors",
+    "pytorch_model.bin",
+    "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
+)
+_BESIDE = ("config.json", "preprocessor_config.json", "README.md")  # what says how the weights are used
 
 
 def is_reference(text: str) -> bool:
@@ -48,6 +60,48 @@ def locate(text: str) -> Path:
     return _SOURCES[package](name)
 
 
+def told(text: str) -> list[Said]:
+    """What the package says of its weights: pictures, classes, labels, licence, the net; empty for a path.
+
+    Hugging Face says it in files beside the weights. Raises WeightsError for nets the definition has not.
+    """
+    package, _, name = text.partition(":")
+    if not is_reference(text) or package not in _TELLERS:
+        return []
+    return list(_TELLERS[package](name))
+
+
+def _told_by_timm(name: str) -> Iterator[Said]:
+    found = _timm_cfg(name)
+    cfg, by = found.to_dict(), f"timm {found.architecture}.{found.tag}"
+    settings = timm_words.settings_of(cfg, f"timm:{name}")
+    entry = zoo.find(found.architecture)
+    labels = imagenet_labels() if found.num_classes == len(imagenet_labels()) else ()
+    yield Said(Origin("file", by), settings, entry.config, found.num_classes, labels, found.license or "")
+
+
+def _told_by_torchvision(name: str) -> Iterator[Said]:
+    weights = _torchvision_weights(name)
+    how, labels = weights.transforms(), labels_of(weights.meta.get("categories"))
+    settings = Settings(
+        "RGB",
+        tuple(how.mean),
+        tuple(how.std),
+        how.crop_size[0],
+        how.interpolation.value,
+        how.resize_size[0],
+        crop_mode="center",
+        crop_rounding="even",
+    )
+    net = str(weights).partition("_Weights.")[0].lower()
+    by, entry = f"torchvision {net}.{weights.name}", zoo.find(net)
+    licence = str(weights.meta.get("license") or weights.meta.get("licence") or "")
+    known = published.find(f"torchvision:{net}.{weights.name}")
+    licence = known.licence if known and known.licence else licence
+    yield Said(Origin("file", by), settings, entry.config, len(labels) or None, labels, licence)
+    yield Said(Origin("assumed", "torchvision's own licence, its weights state none"), licence="bsd-3-clause")
+
+
 def _package(name: str, reference: str) -> ModuleType:
     try:
         return importlib.import_module(name)
@@ -68,20 +122,25 @@ def _unreachable(reference: str, error: BaseException) -> WeightsError:
 
 def _torchvision(name: str) -> Path:
     reference = f"torchvision:{name}"
-    models = _package("torchvision.models", reference)
     hub = _package("torch.hub", reference)
+    return _from_url(reference, hub, _torchvision_weights(name).url)
+
+
+def _torchvision_weights(name: str) -> Any:
+    """torchvision's own entry of that name, with its tag or the default one's."""
+    reference = f"torchvision:{name}"
+    models = _package("torchvision.models", reference)
     model, _, tag = name.partition(".IMAGENET")
     entry = entry_of(reference)
     model = entry.torchvision if entry else model
     known = [m for m in models.list_models() if m.startswith("regnet_")]
     if model not in known:
         raise UnknownNameError("torchvision model", name, known)
-    published = models.get_model_weights(model)
-    tags = {w.name: w for w in published}
+    weights = models.get_model_weights(model)
+    tags = {w.name: w for w in weights}
     if tag and f"IMAGENET{tag}" not in tags:
         raise UnknownNameError(f"weights of {model}", f"IMAGENET{tag}", tags)
-    url = (tags[f"IMAGENET{tag}"] if tag else published.DEFAULT).url
-    return _from_url(reference, hub, url)
+    return tags[f"IMAGENET{tag}"] if tag else weights.DEFAULT
 
 
 def _from_url(reference: str, hub: ModuleType, url: str) -> Path:
@@ -97,6 +156,14 @@ def _from_url(reference: str, hub: ModuleType, url: str) -> Path:
 
 
 def _timm(name: str) -> Path:
+    found = _timm_cfg(name)
+    if not found.hf_hub_id:
+        raise WeightsError(f"timm publishes no weights of {name}; give --weights FILE")
+    return _from_hub(f"timm:{name}", found.hf_hub_id)
+
+
+def _timm_cfg(name: str) -> Any:
+    """timm's own pretrained_cfg of that name, with its tag or the default one's."""
     reference = f"timm:{name}"
     timm = _package("timm", reference)
     bare = name.removeprefix("timm/")
@@ -106,13 +173,12 @@ def _timm(name: str) -> Path:
     known = timm.list_models("regnet*")
     if model not in known:
         raise UnknownNameError("timm model", name, known)
+    if why := published.refusal(model):
+        raise WeightsError(words.not_here(reference, model, why))
     tags = [p.split(".", 1)[1] for p in timm.list_pretrained(f"{model}.*")]
     if tag and tag not in tags:
         raise UnknownNameError(f"weights of {model}", tag, tags)
-    found = timm.get_pretrained_cfg(f"{model}.{tag}" if tag else model)
-    if not found.hf_hub_id:
-        raise WeightsError(f"timm publishes no weights of {name}; give --weights FILE")
-    return _from_hub(reference, found.hf_hub_id)
+    return timm.get_pretrained_cfg(f"{model}.{tag}" if tag else model)
 
 
 def _has_tag(name: str) -> bool:
@@ -144,8 +210,12 @@ def _from_hub(reference: str, repository: str) -> Path:
 
 def _fetch(download: Callable[..., Any], repository: str, name: str, offline: bool) -> str:
     found = str(download(repository, name, local_files_only=offline))
-    with contextlib.suppress(OSError, ValueError):
-        download(repository, "config.json", local_files_only=offline)  # describes nets that the zoo has not
+    parts = json.loads(Path(found).read_text(encoding="utf-8"))["weight_map"] if "index" in name else {}
+    for part in sorted(set(parts.values())):
+        download(repository, part, local_files_only=offline)
+    for other in _BESIDE:
+        with contextlib.suppress(OSError, ValueError):
+            download(repository, other, local_files_only=offline)
     return found
 
 
@@ -165,4 +235,9 @@ _SOURCES: dict[str, Callable[[str], Path]] = {
     "timm": _timm,
     "torchvision": _torchvision,
     "hf": _hugging_face,
+    "huggingface": _hugging_face,
+}
+_TELLERS: dict[str, Callable[[str], Iterator[Said]]] = {
+    "timm": _told_by_timm,
+    "torchvision": _told_by_torchvision,
 }

@@ -198,7 +198,7 @@ def test_tensors_of_another_network_are_named_in_one_sentence(tmp_path: Path, y_
     state = named(y_net, "timm")
     table = [
         (without(state, "s1.b1.conv1.conv.weight"), "it lacks s1.b1.conv1.conv.weight; name the model"),
-        (without(state, "head.fc.weight", "head.fc.bias"), "lacks head.fc.weight and 1 more"),
+        (without(state, "head.fc.weight", "head.fc.bias"), "has no head"),
         ({**state, "head.extra": torch.zeros(1)}, "it has head.extra besides"),
         ({**state, "stem.conv.weight": torch.zeros(32, 1, 3, 3)}, "32x1x3x3 and the network's 32x3x3x3"),
         ({**state, "s1.b1.conv1.conv.weight": torch.zeros(())}, "is a single number"),
@@ -254,7 +254,7 @@ def test_a_damaged_or_foreign_file_is_refused_in_one_sentence(tmp_path: Path, y_
         "cut.safetensors": (whole[".safetensors"][:100_000], "cut short or damaged"),
         "head.safetensors": (whole[".safetensors"][:40], "cut short or damaged"),
         "zeros.pth": (whole[".pth"][:4] + bytes(5000), "cut short or damaged"),
-        "empty.pth": (b"", "is not a checkpoint"),
+        "empty.pth": (b"", "is empty"),
         "text.pth": (b"hello, this is no checkpoint", "is not a checkpoint"),
         "odd.pth": (b"\x80\x04\x95junk", "damaged|not a plain checkpoint"),
     }

@@ -1,0 +1,54 @@
+"""Other programs' words for our values; each function refuses by name what it does not know."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from regnet_edge.config import Activation
+from regnet_edge.errors import WeightsError
+from regnet_edge.request import Color
+
+
+def not_here(where: object, architecture: str, why: str) -> str:
+    """The sentence for a net of timm that the definition has not."""
+    return f"{where} is timm's {architecture}, which {why}; choose a RegNetX or RegNetY"
+
+
+def activation(name: object, where: str) -> Activation:
+    """The definition's activation of that name in timm, transformers or PYCLS; refused by name otherwise."""
+    known = {"swish": "silu"}.get(str(name).lower(), str(name).lower())
+    for one in get_args(Activation):
+        if known == one:
+            return one  # type: ignore[no-any-return]  # get_args is untyped
+    raise WeightsError(
+        f"{where} has the activation {name}, and a RegNet here has {', '.join(get_args(Activation))}; choose "
+        "another checkpoint"
+    )
+
+
+def known(value: object, kind: Any, what: str, where: str) -> Any:
+    """The value where it is one of the kind's words, None where it is empty; refused by name otherwise."""
+    if value in (None, ""):
+        return None
+    if value not in get_args(kind):
+        raise WeightsError(f"{where} has the {what} {value!r}; choose one of {', '.join(get_args(kind))}")
+    return value
+
+
+def numbers(value: object) -> tuple[float, ...] | None:
+    if isinstance(value, int | float):
+        return (float(value),)
+    return tuple(map(float, value)) if isinstance(value, list | tuple) and value else None
+
+
+def square(size: object, where: str) -> int | None:
+    """The side of a (channels, height, width)."""
+    if not isinstance(size, list | tuple):
+        return None
+    if len(size) != 3 or size[1] != size[2]:
+        raise WeightsError(f"{where} takes {list(size)}, and a file here takes a square; state --resolution")
+    return int(size[1])
+
+
+def color(channels: object) -> Color | None:
+    return {1: "GRAY", 3: "RGB"}.get(channels) if isinstance(channels, int) else None  # type: ignore[return-value]  # its two words
