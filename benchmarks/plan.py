@@ -153,7 +153,7 @@ def _fp32() -> Precision:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a runner or the app is told, as JSON (schemas/plan.schema.json).
+    """What a runner or the app is told, as JSON (schemas/job.schema.json).
 
     artifact is a path on the target. cpus are those it may use, fastest first; [] is any. If not
     exact, the `threads` quietest of them are taken. input_shape is NCHW; the input is

@@ -23,7 +23,7 @@ def measurement_schema() -> dict[str, Any]:
     return made
 
 
-def plan_schema() -> dict[str, Any]:
+def job_schema() -> dict[str, Any]:
     """The schema of the plan file that a runner or the app is given."""
     from .plan import JOB_VERSION, Job
 
@@ -37,7 +37,7 @@ def files() -> dict[str, str]:
     return {
         "artifact.schema.json": text_of(artifact_schema()),
         "measurement.schema.json": text_of(measurement_schema()),
-        "plan.schema.json": text_of(plan_schema()),
+        "job.schema.json": text_of(job_schema()),
     }
 
 

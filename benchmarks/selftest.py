@@ -60,7 +60,7 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class SelfTest:
     """Measures one trial on one CPU of this machine, once at a time."""
 
     host: Host
@@ -108,7 +108,7 @@ def disturbance(code: str, cpu: int) -> Iterator[int]:
 
 
 def disturbed(
-    bench: Bench, runs: int, code: str, cpu: int, noticed: Callable[[Measurement, int], bool]
+    bench: SelfTest, runs: int, code: str, cpu: int, noticed: Callable[[Measurement, int], bool]
 ) -> int:
     """How many of so many measurements notice the disturbance."""
     count = 0
@@ -130,7 +130,7 @@ def was_shared(m: Measurement) -> bool:
     return any(r.rule == "set_aside" and r.severity != "note" for r in m.validity.reasons)
 
 
-def quiet_series(bench: Bench, runs: int, say: Callable[[str], None]) -> tuple[list[Measurement], int]:
+def quiet_series(bench: SelfTest, runs: int, say: Callable[[str], None]) -> tuple[list[Measurement], int]:
     """(so many measurements that nothing disturbed, how many more another system disturbed)."""
     made: list[Measurement] = []
     shared = 0
@@ -153,7 +153,7 @@ def agreeing(medians_ms: Sequence[float], share: float) -> tuple[int, int]:
     return sum(abs(a - b) <= share * min(a, b) for a, b in pairs), len(pairs)
 
 
-def tool_median_ms(bench: Bench, runs: int = 300) -> float:
+def tool_median_ms(bench: SelfTest, runs: int = 300) -> float:
     """The median that litert-benchmark gives, pinned to the same CPU."""
     tool = Path(sys.executable).with_name("litert-benchmark")
     with tempfile.TemporaryDirectory() as folder:
@@ -196,7 +196,7 @@ def find_number(data: object, key: str) -> float:
     raise MeasurementError(f"the tool's report has no {key}; its version is another")
 
 
-def undisturbed(bench: Bench) -> list[float]:
+def undisturbed(bench: SelfTest) -> list[float]:
     """Medians of the tool until its two lowest agree, as it does not know itself when it was disturbed."""
     found: list[float] = []
     while len(found) < TOOL_TRIES and not (len(found) > 1 and agreeing(sorted(found)[:2], PAIR_SHARE)[0]):
@@ -204,7 +204,7 @@ def undisturbed(bench: Bench) -> list[float]:
     return found
 
 
-def against_tool(bench: Bench, times: int, say: Callable[[str], None]) -> int:
+def against_tool(bench: SelfTest, times: int, say: Callable[[str], None]) -> int:
     """How often our valid median and the tool's lowest lie within 5 %."""
     agreed = 0
     for _ in range(times):
@@ -216,7 +216,7 @@ def against_tool(bench: Bench, times: int, say: Callable[[str], None]) -> int:
     return agreed
 
 
-def rates(bench: Bench, runs: int, say: Callable[[str], None]) -> Iterator[Rate]:
+def rates(bench: SelfTest, runs: int, say: Callable[[str], None]) -> Iterator[Rate]:
     """Every rate in turn."""
     series, shared = quiet_series(bench, runs + 1, say)
     quiet = series[:runs]
@@ -237,13 +237,13 @@ def rates(bench: Bench, runs: int, say: Callable[[str], None]) -> Iterator[Rate]
         yield Rate("agreement with litert-benchmark within 5 %", agreed, 3, 3)
 
 
-def bench_for(artifact: Artifact, host: Host) -> Bench:
+def bench_for(artifact: Artifact, host: Host) -> SelfTest:
     """The last CPU measures, the first one disturbs; raises UsageError on a machine with one CPU."""
     cpus = sorted(c for cluster in host.device().clusters for c in cluster.cpus)
     if len(cpus) < 2:
         raise UsageError("the self-test needs two CPUs; run it on a machine that has them")
     [trial] = trials([artifact], Plan(), ())
-    return Bench(host, trial, cpus[-1], cpus[0])
+    return SelfTest(host, trial, cpus[-1], cpus[0])
 
 
 @click.command()

@@ -12,7 +12,7 @@ from regnet_edge.errors import MeasurementError
 
 from ..plan import Job
 from ..record.measurement import Cluster, Device
-from ..record.observation import CpuTicks, Environment, Look, Memory, Observation, ProcessTicks, Runtime
+from ..record.observation import CpuTicks, Environment, Memory, Observation, ProcessTicks, Runtime, Snapshot
 from ..record.timing import Timing
 
 HZ = 100
@@ -69,7 +69,7 @@ def looks(
     steal: float = 0.0,
     references_ns: Sequence[int] = (),
     who: str = "stress",
-) -> tuple[Look, ...]:
+) -> tuple[Snapshot, ...]:
     """Looks of a run pinned to CPU 1 of two.
 
     waited and steal are shares of CPU 1's time, others of CPU 0's; references_ns has one number a look.
@@ -81,12 +81,12 @@ def looks(
     )
 
 
-def _look(at_s: float, i: int, waited: float, others: float, steal: float, speed: int, who: str) -> Look:
+def _look(at_s: float, i: int, waited: float, others: float, steal: float, speed: int, who: str) -> Snapshot:
     ticks = round(at_s * HZ)
     stolen, foreign = round(ticks * steal), round(ticks * max(waited, others))
     neighbour = CpuTicks(0, round(ticks * others), 0, ticks)
     own = CpuTicks(1, ticks - stolen, stolen, ticks)
-    return Look(
+    return Snapshot(
         phase="during",
         at_ns=round(at_s * NS_PER_S),
         samples=i,
@@ -99,7 +99,7 @@ def _look(at_s: float, i: int, waited: float, others: float, steal: float, speed
 
 
 def observation(
-    samples_ms: Sequence[float], around: Sequence[Look] = (), *, warm_up_s: float = 0.5
+    samples_ms: Sequence[float], around: Sequence[Snapshot] = (), *, warm_up_s: float = 0.5
 ) -> Observation:
     """An Observation of those samples on a machine that did what `around` says, nothing by default."""
     samples = tuple(round(s * 1e6) for s in samples_ms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ..record.measurement import Cluster, Device
-from ..record.observation import CpuTicks, Look, Phase, Power
+from ..record.observation import CpuTicks, Phase, Power, Snapshot
 
 MARK = "@@"
 CPUFREQ = "/sys/devices/system/cpu/cpufreq"
@@ -63,10 +63,10 @@ def _one_cluster(present: str) -> tuple[Cluster, ...]:
     return (Cluster(tuple(range(int(first or 0), int(last or first or 0) + 1))),)
 
 
-def look(told: str, phase: Phase, samples: int) -> Look:
-    """The Look of what NOW printed; the host's own process does not run there, so it used no CPU."""
+def look(told: str, phase: Phase, samples: int) -> Snapshot:
+    """The Snapshot of what NOW printed; the host's own process does not run there, so it used no CPU."""
     uptime, stat, load, khz, heat, battery, saver = _parts(told, 7)
-    return Look(
+    return Snapshot(
         phase=phase,
         at_ns=round(float((uptime.split() or ["0"])[0]) * 1e9),
         samples=samples,

@@ -40,7 +40,7 @@ class Finished:
         return last_line(self.err) or last_line(self.out) or f"code {self.code}"
 
 
-class Line(Protocol):
+class Connection(Protocol):
     """A connection to a machine; raises DeviceError where it breaks."""
 
     def run(self, argv: Sequence[str], *, timeout_s: float, given: str = "") -> Finished:
@@ -73,7 +73,7 @@ def finish(argv: Sequence[str], *, timeout_s: float, given: str = "") -> Finishe
 class PythonHost:
     """A machine with Python, numpy and the runtime: the runner is copied there and started anew each time."""
 
-    line: Line
+    line: Connection
     python: str
     transport: Transport
     where: str

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from regnet_edge.errors import MeasurementError, UsageError
 
 from ..plan import Job
-from ..record.observation import Environment, Look, Memory, Observation, Phase, Runtime
+from ..record.observation import Environment, Memory, Observation, Phase, Runtime, Snapshot
 from ..record.timing import Timing
 from ._transcript import Exchange
 
@@ -34,7 +34,7 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Printed:
     """What one start printed, in ns; 0 where it does not say."""
 
     load_ns: int
@@ -68,7 +68,7 @@ def command(tool: Tool, job: Job, runs: int) -> str:
     return f"{mask}{shlex.quote(tool.path)} {shlex.join(words)} 2>&1"
 
 
-def said(tool: Tool, text: str) -> Said:
+def said(tool: Tool, text: str) -> Printed:
     """What the tool printed; raises MeasurementError where its times are not in it."""
     if tool.name == "executor_runner":
         found = re.search(r"executed successfully (\d+) time\(s\) in ([\d.]+) ms", text)
@@ -80,7 +80,7 @@ def said(tool: Tool, text: str) -> Said:
         last = next((s for s in reversed(text.splitlines()) if s.strip()), "nothing")
         raise MeasurementError(f"{tool.path} printed no times but {last.strip()!r}; try the tool by hand")
     load, first, mean = (max(1, round(n)) for n in numbers)
-    return Said(load, first, mean, _peak(text))
+    return Printed(load, first, mean, _peak(text))
 
 
 def _benchmark_model(text: str) -> list[float]:
@@ -95,7 +95,7 @@ def _peak(text: str) -> int:
 
 
 def measure(
-    tool: Tool, job: Job, shell: Callable[[str], Exchange], look: Callable[[Phase, int], Look]
+    tool: Tool, job: Job, shell: Callable[[str], Exchange], look: Callable[[Phase, int], Snapshot]
 ) -> Observation:
     """Several starts, each of which gives one sample; cold ones are for a single run each."""
     starts = job.min_runs if job.mode == "cold" else STARTS

@@ -16,7 +16,7 @@ from regnet_edge.errors import DeviceError, MeasurementError
 from ..plan import Job
 from ..record.measurement import Device
 from ..record.merge import cold
-from ..record.observation import Look, Observation, Phase
+from ..record.observation import Observation, Phase, Snapshot
 from . import _android as android
 from . import _native as native
 from ._line import busy_share, closing, parsed
@@ -60,7 +60,7 @@ class Phone:
         looks = (before, *seen.environment.looks, self.look("after", seen.timing.runs))
         return replace(seen, environment=replace(seen.environment, looks=looks))
 
-    def look(self, phase: Phase, samples: int = 0) -> Look:
+    def look(self, phase: Phase, samples: int = 0) -> Snapshot:
         """What the phone's services say now."""
         return android.look(self._shell(android.NOW).out, phase, samples)
 

@@ -21,8 +21,8 @@ from regnet_edge.errors import MeasurementError, RegNetEdgeError, UsageError
 
 from ..record.measurement import Measurement
 from .fit import fit
-from .points import Point
-from .study import Interval, Law, Study
+from .points import MeasuredNet
+from .study import Interval, Law, LawStudy
 from .terms import Array, Net
 
 SPACES = (REGNET_X, REGNET_Y)
@@ -43,7 +43,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Candidate:
     """A RegNet with its counts, what the law expects of it, and whether the law was fitted to its like."""
 
     rule: RegNetConfig
@@ -68,7 +68,7 @@ class Choice:
         )
 
 
-def size_law(points: Sequence[Point]) -> Array:
+def size_law(points: Sequence[MeasuredNet]) -> Array:
     """(constant, bytes a parameter) of the measured files, shape (2,)."""
     params = np.array([complexity(p.config, p.resolution).params for p in points], dtype=np.float64)
     sizes = np.array([p.bytes for p in points], dtype=np.float64)
@@ -84,17 +84,17 @@ class Adviser:
     resolution: int = 224
 
     @classmethod
-    def of(cls, study: Study, resolution: int | None = None) -> Adviser:
+    def of(cls, study: LawStudy, resolution: int | None = None) -> Adviser:
         """The study's best law; without a resolution, the one most networks were measured at."""
         sizes = Counter(p.resolution for p in study.fitted)
         return cls(study.best, size_law(study.fitted), resolution or sizes.most_common(1)[0][0])
 
-    def judge(self, rules: Sequence[RegNetConfig]) -> list[Choice]:
+    def judge(self, rules: Sequence[RegNetConfig]) -> list[Candidate]:
         """What the law expects of each network."""
         nets = [Net.of(r.anynet(), self.resolution) for r in rules]
         counts = [complexity(r.anynet(), self.resolution) for r in rules]
         found = zip(rules, counts, self.law.intervals(nets), self.law.inside(nets), strict=True)
-        return [Choice(r, c, i, float(self.size @ (1, c.params)), ok) for r, c, i, ok in found]
+        return [Candidate(r, c, i, float(self.size @ (1, c.params)), ok) for r, c, i, ok in found]
 
     def search(
         self,
@@ -102,7 +102,7 @@ class Adviser:
         rng: np.random.Generator,
         spaces: Sequence[RegNetSpace] = SPACES,
         draws: int = DRAWS,
-    ) -> list[Choice]:
+    ) -> list[Candidate]:
         """Choices that fit, most flops first: draws over the whole space, then near the best of them.
 
         Raises MeasurementError where nothing fits.
@@ -126,25 +126,25 @@ class Adviser:
         spaces: Sequence[RegNetSpace],
         draws: int,
         regime: Regime,
-    ) -> list[Choice]:
+    ) -> list[Candidate]:
         rules = [r for s in spaces for r in sample_regnets(s, draws, rng, regime)]
         return _by_flops(c for c in self.judge(rules) if c.fits(budget))
 
 
-def _by_flops(choices: Iterable[Choice]) -> list[Choice]:
+def _by_flops(choices: Iterable[Candidate]) -> list[Candidate]:
     return sorted(choices, key=lambda c: (-c.complexity.flops, c.interval.high_ms, c.name))
 
 
-def front(choices: Sequence[Choice]) -> list[Choice]:
+def front(choices: Sequence[Candidate]) -> list[Candidate]:
     """Those that no other beats in flops and upper bound at once, most flops first."""
-    kept: list[Choice] = []
+    kept: list[Candidate] = []
     for choice in _by_flops(choices):
         if not kept or choice.interval.high_ms < kept[-1].interval.high_ms:
             kept.append(choice)
     return kept
 
 
-def finalists(choices: Sequence[Choice], n: int = 5) -> list[Choice]:
+def finalists(choices: Sequence[Candidate], n: int = 5) -> list[Candidate]:
     """The n most flops that fit by their upper bound; those like what was measured go first."""
     known = [c for c in choices if c.inside]
     return _by_flops(known or choices)[:n]
@@ -154,7 +154,7 @@ def finalists(choices: Sequence[Choice], n: int = 5) -> list[Choice]:
 class Tried:
     """A choice that was made and measured; without a measurement, `failure` says why."""
 
-    choice: Choice
+    choice: Candidate
     path: Path | None = None
     measurement: Measurement | None = None
     failure: str = ""
@@ -167,11 +167,11 @@ class Tried:
         return m.median_ms <= budget.latency_ms and m.artifact.bytes <= budget.max_bytes
 
 
-Build = Callable[[Choice], Path]  # makes and verifies the file; raises RegNetEdgeError where it cannot
+Build = Callable[[Candidate], Path]  # makes and verifies the file; raises RegNetEdgeError where it cannot
 Measure = Callable[[Sequence[Path]], Iterator[Measurement]]
 
 
-def try_out(choices: Sequence[Choice], build: Build, measure: Measure) -> list[Tried]:
+def try_out(choices: Sequence[Candidate], build: Build, measure: Measure) -> list[Tried]:
     """Make, verify and measure each choice; one that fails is kept with its reason."""
     built = [_built(choice, build) for choice in choices]
     paths = [t.path for t in built if t.path is not None]
@@ -179,7 +179,7 @@ def try_out(choices: Sequence[Choice], build: Build, measure: Measure) -> list[T
     return [_with_measurement(t, measured) for t in built]
 
 
-def _built(choice: Choice, build: Build) -> Tried:
+def _built(choice: Candidate, build: Build) -> Tried:
     try:
         return Tried(choice, build(choice))
     except RegNetEdgeError as error:

@@ -94,20 +94,20 @@ def press(rows: Array, latency_ms: Array) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class FormTable:
     """A form with its rows, of shape (networks, terms)."""
 
     form: Form
     rows: Array
 
-    def only(self, columns: Sequence[int]) -> Table:
+    def only(self, columns: Sequence[int]) -> FormTable:
         """The form with these of its terms."""
         terms = tuple(self.form.terms[i] for i in columns)
-        return Table(replace(self.form, terms=terms), self.rows[:, list(columns)])
+        return FormTable(replace(self.form, terms=terms), self.rows[:, list(columns)])
 
-    def without(self, i: int) -> Table:
+    def without(self, i: int) -> FormTable:
         """All networks but one."""
-        return Table(self.form, np.delete(self.rows, i, axis=0))
+        return FormTable(self.form, np.delete(self.rows, i, axis=0))
 
     def row(self, i: int, form: Form) -> Array:
         """One network's terms, those that `form` has."""
@@ -115,19 +115,19 @@ class Table:
         return picked
 
 
-def split_tables(nets: Sequence[Net]) -> tuple[Table, ...]:
+def split_tables(nets: Sequence[Net]) -> tuple[FormTable, ...]:
     """Every term of the split form, under each tile."""
     forms = (replace(SPLIT, tile=tile) for tile in TILES)
-    return tuple(Table(form, form.rows(nets)) for form in forms)
+    return tuple(FormTable(form, form.rows(nets)) for form in forms)
 
 
-def choose(tables: Sequence[Table], latency_ms: Array) -> Table:
+def choose(tables: Sequence[FormTable], latency_ms: Array) -> FormTable:
     """The terms and tile that leave the smallest leave-one-out error."""
     found = [choose_terms(table, latency_ms) for table in tables]
     return min(found, key=lambda t: press(t.rows, latency_ms))
 
 
-def choose_terms(table: Table, latency_ms: Array) -> Table:
+def choose_terms(table: FormTable, latency_ms: Array) -> FormTable:
     """Forward selection: the term that helps most joins, until none earns its place; free ones leave."""
     taken: list[int] = []
     best = float("inf")

@@ -90,7 +90,7 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LadderPlan:
     """The networks of a ladder, drawn before anything was measured."""
 
     settings: Settings
@@ -110,7 +110,7 @@ class Plan:
         write_text(path, codec.dumps(self))
 
     @classmethod
-    def load(cls, path: Path) -> Plan:
+    def load(cls, path: Path) -> LadderPlan:
         """Read a plan file; raises MeasurementError where it is none."""
         try:
             return codec.from_json(json.loads(path.read_text(encoding="utf-8")), cls)
@@ -120,14 +120,14 @@ class Plan:
             ) from error
 
 
-def draw(settings: Settings, zoo: Sequence[tuple[str, AnyNetConfig]]) -> Plan:
+def draw(settings: Settings, zoo: Sequence[tuple[str, AnyNetConfig]]) -> LadderPlan:
     """A plan: zoo nets as given, holdout nets drawn at random, the rest chosen out of a pool by design."""
     rng = np.random.default_rng(settings.seed)
     aside = _sample(settings, settings.held_out, rng, POOL_SPACE)
     known = {*aside, *(config for _, config in zoo)}
     pool = [c for c in _sample(settings, settings.pool, rng, POOL_SPACE) if c not in known]
     chosen = _designed(settings, pool, [config for _, config in zoo])
-    return Plan(
+    return LadderPlan(
         settings,
         (
             *(Rung(f"holdout-{i:02d}", c, "holdout") for i, c in enumerate(aside, 1)),
@@ -171,7 +171,7 @@ def zoo_rungs(names: Iterable[str] = ZOO) -> list[tuple[str, AnyNetConfig]]:
     return [(zoo.find(name).name, zoo.find(name).config) for name in names]
 
 
-def plan_in(folder: Path, settings: Settings) -> Plan:
+def plan_in(folder: Path, settings: Settings) -> LadderPlan:
     """The folder's plan, drawn and kept there the first time.
 
     Raises UsageError where the folder holds a ladder of other settings.
@@ -181,7 +181,7 @@ def plan_in(folder: Path, settings: Settings) -> Plan:
         plan = draw(settings, zoo_rungs())
         plan.save(path)
         return plan
-    plan = Plan.load(path)
+    plan = LadderPlan.load(path)
     if plan.settings != settings:
         raise UsageError(
             f"{folder} holds a ladder of other settings; choose another --out, or repeat its options"
@@ -190,7 +190,7 @@ def plan_in(folder: Path, settings: Settings) -> Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class TimeLeft:
     """Seconds that a plan will take on one quiet machine, converting and measuring."""
 
     convert_s: float
@@ -206,7 +206,7 @@ class Estimate:
         return f"about {self.minutes:.0f} min ({parts})"
 
 
-def estimate(plan: Plan, rounds: int, visit_s: float, made: int = 0, measured: int = 0) -> Estimate:
+def estimate(plan: LadderPlan, rounds: int, visit_s: float, made: int = 0, measured: int = 0) -> TimeLeft:
     """Time left when `made` networks and `measured` visits are done.
 
     visit_s is one fresh process with its warm-up and samples. A conversion takes about 5 s and 0.7 s a
@@ -215,11 +215,11 @@ def estimate(plan: Plan, rounds: int, visit_s: float, made: int = 0, measured: i
     rungs = plan.rungs[made:]
     convert_s = sum(5 + 0.7 * r.config.depth for r in rungs)
     visits = len(plan.rungs) * len(plan.settings.precisions) * rounds - measured
-    return Estimate(convert_s, max(0, visits) * visit_s)
+    return TimeLeft(convert_s, max(0, visits) * visit_s)
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class LadderProgress:
     """What has just been done: `done` of `total` steps of a phase, and how many seconds it has run."""
 
     phase: Literal["convert", "measure"]
@@ -237,11 +237,11 @@ class Progress:
 
 Make = Callable[[Rung], Sequence[Path]]  # the files of one network, one a precision
 Measure = Callable[[Sequence[Path]], Iterator[Measurement]]  # each file once, in this order
-Tell = Callable[[Progress], None]
+Tell = Callable[[LadderProgress], None]
 Clock = Callable[[], float]
 
 
-def make_all(plan: Plan, make: Make, tell: Tell, clock: Clock = time.monotonic) -> list[Path]:
+def make_all(plan: LadderPlan, make: Make, tell: Tell, clock: Clock = time.monotonic) -> list[Path]:
     """Every file of the plan; a network that cannot be converted is told and left out."""
     start, files = clock(), list[Path]()
     for done, rung in enumerate(plan.rungs, 1):
@@ -250,7 +250,7 @@ def make_all(plan: Plan, make: Make, tell: Tell, clock: Clock = time.monotonic) 
             files += make(rung)
         except RegNetEdgeError as error:
             remark = str(error)
-        tell(Progress("convert", rung.name, done, len(plan.rungs), clock() - start, remark))
+        tell(LadderProgress("convert", rung.name, done, len(plan.rungs), clock() - start, remark))
     if not files:
         raise MeasurementError("no network of the ladder could be converted; see regnet-edge doctor")
     return files
@@ -316,8 +316,8 @@ class Climb:
                 self.tell(self._progress(m.artifact.file, done, len(left), start, remark))
         return done
 
-    def _progress(self, name: str, done: int, total: int, start: float, remark: str) -> Progress:
-        return Progress("measure", name, done, max(done, total), self.clock() - start, remark)
+    def _progress(self, name: str, done: int, total: int, start: float, remark: str) -> LadderProgress:
+        return LadderProgress("measure", name, done, max(done, total), self.clock() - start, remark)
 
 
 def in_round(m: Measurement, number: int) -> Measurement:
@@ -328,4 +328,4 @@ def in_round(m: Measurement, number: int) -> Measurement:
 def held_out_beside(results: Path) -> frozenset[tuple[AnyNetConfig, int]]:
     """The networks set aside by the plan that lies beside a results file, empty without a plan."""
     path = results.with_name(PLAN_FILE)
-    return Plan.load(path).held_out if path.exists() else frozenset()
+    return LadderPlan.load(path).held_out if path.exists() else frozenset()

@@ -12,7 +12,7 @@ from regnet_edge.errors import DataError
 
 from ..record.measurement import Measurement
 from ..record.results import read_lines
-from .points import Condition, Point, points_by_condition
+from .points import Condition, MeasuredNet, points_by_condition
 
 
 def read_net_table(path: Path) -> NetTable:
@@ -31,7 +31,7 @@ def net_table(name: str, measurements: Sequence[Measurement]) -> NetTable:
     return NetTable(name, rows, tuple(f"{n} has no valid measurement ({c})" for n, c in sorted(lost)))
 
 
-def _row(condition: Condition, point: Point) -> NetRow:
+def _row(condition: Condition, point: MeasuredNet) -> NetRow:
     counts, shape = complexity(point.config, point.resolution), of_config(point.config)
     numbers = {
         **shape.numbers(), "latency_ms": point.latency_ms, "flops": counts.flops, "params": counts.params,

@@ -15,8 +15,8 @@ import numpy as np
 
 from regnet_edge.files import write_text
 
-from .points import Point
-from .study import Study
+from .points import MeasuredNet
+from .study import LawStudy
 from .terms import Array, matrix
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ STYLE = {
 }
 
 
-def pictures(study: Study) -> dict[str, str]:
+def pictures(study: LawStudy) -> dict[str, str]:
     """SVG texts by file stem: flops, activations, predicted."""
     return {
         "flops": against(study, "flops", "flops (M multiply-adds)"),
@@ -44,7 +44,7 @@ def pictures(study: Study) -> dict[str, str]:
     }
 
 
-def against(study: Study, term: str, label: str) -> str:
+def against(study: LawStudy, term: str, label: str) -> str:
     """Latency against one term, with the line that this term alone gives."""
     law = study.law(f"{term} alone")
 
@@ -60,7 +60,7 @@ def against(study: Study, term: str, label: str) -> str:
     return _svg(draw)
 
 
-def predicted(study: Study) -> str:
+def predicted(study: LawStudy) -> str:
     """Predicted against measured by the best law, with 90 % intervals of held-out networks."""
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
@@ -86,12 +86,12 @@ def predicted(study: Study) -> str:
     return _svg(draw)
 
 
-def _groups(study: Study) -> list[tuple[Sequence[Point], str, str]]:
-    groups: list[tuple[Sequence[Point], str, str]] = [(study.fitted, FITTED, "fitted")]
+def _groups(study: LawStudy) -> list[tuple[Sequence[MeasuredNet], str, str]]:
+    groups: list[tuple[Sequence[MeasuredNet], str, str]] = [(study.fitted, FITTED, "fitted")]
     return groups + ([(study.held_out, HELD_OUT, "set aside")] if study.held_out else [])
 
 
-def _counts(points: Sequence[Point], term: str) -> Array:
+def _counts(points: Sequence[MeasuredNet], term: str) -> Array:
     return matrix([p.net for p in points], [term])[:, 0]
 
 
@@ -110,7 +110,7 @@ def _svg(draw: Callable[[Axes], None]) -> str:
     return text[text.index("<svg") :]
 
 
-def write(study: Study, folder: Path) -> list[Path]:
+def write(study: LawStudy, folder: Path) -> list[Path]:
     """The pictures as files in `folder`, named by precision and picture."""
     written = []
     for name, svg in pictures(study).items():

@@ -49,7 +49,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class MeasuredNet:
     """A measured network as a law sees it: the median over the valid rounds, bytes of its file."""
 
     name: str
@@ -73,10 +73,10 @@ class Point:
         return self.config, self.resolution
 
 
-def points_by_condition(measurements: Iterable[Measurement]) -> dict[Condition, tuple[Point, ...]]:
+def points_by_condition(measurements: Iterable[Measurement]) -> dict[Condition, tuple[MeasuredNet, ...]]:
     """The valid measurements, one point a network, grouped by what they share."""
     valid = sorted(usable(measurements), key=lambda m: (repr(Condition.of(m)), *_network(m)))
-    found: dict[Condition, tuple[Point, ...]] = {}
+    found: dict[Condition, tuple[MeasuredNet, ...]] = {}
     for condition, group in groupby(valid, key=Condition.of):
         rounds = groupby(group, key=_network)
         found[condition] = tuple(_point(list(r)) for _, r in rounds)
@@ -87,10 +87,10 @@ def _network(m: Measurement) -> tuple[str, str]:
     return m.model.name, m.artifact.sha256
 
 
-def _point(rounds: Sequence[Measurement]) -> Point:
+def _point(rounds: Sequence[Measurement]) -> MeasuredNet:
     model = rounds[0].model
     latency = float(np.median([m.median_ms for m in rounds]))
-    return Point(model.name, model.config, model.resolution, latency, rounds[0].artifact.bytes)
+    return MeasuredNet(model.name, model.config, model.resolution, latency, rounds[0].artifact.bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Wanted:
 
 def select(
     measurements: Sequence[Measurement], wanted: Wanted = Wanted()
-) -> dict[Condition, tuple[Point, ...]]:
+) -> dict[Condition, tuple[MeasuredNet, ...]]:
     """The points of the wanted conditions; raises MeasurementError where there are none."""
     points = points_by_condition(measurements)
     found = {c: p for c, p in points.items() if wanted(c)}

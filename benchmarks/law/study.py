@@ -20,7 +20,7 @@ from .fit import (
     FIXED,
     FLOPS,
     Form,
-    Table,
+    FormTable,
     bootstrap,
     choose,
     fit,
@@ -28,7 +28,7 @@ from .fit import (
     relative_errors,
     split_tables,
 )
-from .points import Condition, Point
+from .points import Condition, MeasuredNet
 from .terms import Array, Net
 
 MIN_POINTS = 8
@@ -152,7 +152,7 @@ def _leverage(x: Array, inverse: Array) -> Array:
     return found
 
 
-def fit_form(form: Form, points: Sequence[Point], rng: np.random.Generator) -> Law:
+def fit_form(form: Form, points: Sequence[MeasuredNet], rng: np.random.Generator) -> Law:
     """The law of a form whose terms are given."""
     latency_ms = np.array([p.latency_ms for p in points])
     rows = form.rows([p.net for p in points])
@@ -160,14 +160,14 @@ def fit_form(form: Form, points: Sequence[Point], rng: np.random.Generator) -> L
     return Law(form, fit(rows, latency_ms), rows, latency_ms, replicates, loo_ms)
 
 
-def fit_split(points: Sequence[Point], rng: np.random.Generator) -> Law:
+def fit_split(points: Sequence[MeasuredNet], rng: np.random.Generator) -> Law:
     """The law of the form that predicts best; left-out predictions choose their form anew each time."""
     tables, latency_ms = split_tables([p.net for p in points]), np.array([p.latency_ms for p in points])
     law = fit_form(choose(tables, latency_ms).form, points, rng)
     return replace(law, loo_ms=np.array([_left_out(i, tables, latency_ms) for i in range(len(points))]))
 
 
-def _left_out(i: int, tables: Sequence[Table], latency_ms: Array) -> float:
+def _left_out(i: int, tables: Sequence[FormTable], latency_ms: Array) -> float:
     rest = np.delete(latency_ms, i)
     chosen = choose([t.without(i) for t in tables], rest)
     table = next(t for t in tables if t.form.tile == chosen.form.tile)
@@ -175,12 +175,12 @@ def _left_out(i: int, tables: Sequence[Table], latency_ms: Array) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Study:
+class LawStudy:
     """Every law of one condition, fitted to `fitted` and tried on `held_out`, which no fit has seen."""
 
     condition: Condition
-    fitted: tuple[Point, ...]
-    held_out: tuple[Point, ...]
+    fitted: tuple[MeasuredNet, ...]
+    held_out: tuple[MeasuredNet, ...]
     laws: tuple[Law, ...]
 
     @property
@@ -218,10 +218,10 @@ class Study:
 
 def study(
     condition: Condition,
-    points: Sequence[Point],
+    points: Sequence[MeasuredNet],
     rng: np.random.Generator,
     held_out: Collection[tuple[AnyNetConfig, int]] = (),
-) -> Study:
+) -> LawStudy:
     """Every form fitted to the points that are not held out; raises MeasurementError where they are few."""
     fitted = tuple(p for p in points if p.key not in held_out)
     aside = tuple(p for p in points if p.key in held_out)
@@ -231,4 +231,4 @@ def study(
             "more with regnet-edge ladder"
         )
     laws = (*(fit_form(form, fitted, rng) for form in FIXED), fit_split(fitted, rng))
-    return Study(condition, fitted, aside, laws)
+    return LawStudy(condition, fitted, aside, laws)

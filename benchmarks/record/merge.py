@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import accumulate, chain
 
 from .measurement import Measurement, T
-from .observation import Look, Memory, Observation
+from .observation import Memory, Observation, Snapshot
 from .timing import Timing
 
 
@@ -76,7 +76,7 @@ def _had_calm(seen: Observation) -> bool:
     return bool(timing.set_aside_ns) or usual is None or timing.disturbed_share(usual) < SOME
 
 
-def _in_process(looks: Iterable[Look], process: int, before: int, counted: bool) -> tuple[Look, ...]:
+def _in_process(looks: Iterable[Snapshot], process: int, before: int, counted: bool) -> tuple[Snapshot, ...]:
     return tuple(replace(k, process=process, samples=before + counted * k.samples) for k in looks)
 
 

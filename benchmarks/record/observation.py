@@ -70,7 +70,7 @@ class Power:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Snapshot:
     """One look around the machine, between samples; counters are since boot or process start.
 
     at_ns is monotonic, samples how many were kept before, reference_ns the time of a fixed loop of
@@ -125,22 +125,22 @@ class Environment:
 
     ticks_per_s: int | None
     pinned: tuple[int, ...]
-    looks: tuple[Look, ...]
+    looks: tuple[Snapshot, ...]
     reference_ns: int | None = None
     app: AppState | None = None
     clock_tick_ns: int | None = None
     isolated: bool | None = None
     hidden_ns: int | None = None
 
-    def during(self) -> tuple[Look, ...]:
+    def during(self) -> tuple[Snapshot, ...]:
         """The looks of the timed part, from just before the first sample to just after the last."""
         return tuple(k for k in self.looks if k.phase == "during")
 
-    def stretches(self) -> tuple[tuple[Look, ...], ...]:
+    def stretches(self) -> tuple[tuple[Snapshot, ...], ...]:
         """The looks of the timed part of each process."""
         return tuple(tuple(group) for _, group in groupby(self.during(), key=lambda k: k.process))
 
-    def around_samples(self) -> tuple[Look, ...]:
+    def around_samples(self) -> tuple[Snapshot, ...]:
         """Those of the timed part that are next to a piece that was kept."""
         looks = self.during()
         counts = [looks[0].samples, *(k.samples for k in looks), looks[-1].samples]

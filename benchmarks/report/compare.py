@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..law.points import Condition
-from .rows import Row
+from .rows import PageRow
 
 Change = Literal["faster", "slower", "same", "new", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class LatencyChange:
     """One file then and now; ratio is new over old."""
 
     title: str
@@ -30,8 +30,8 @@ class Difference:
 
 
 def compare(
-    new: dict[Condition, tuple[Row, ...]], old: dict[Condition, tuple[Row, ...]]
-) -> tuple[Difference, ...]:
+    new: dict[Condition, tuple[PageRow, ...]], old: dict[Condition, tuple[PageRow, ...]]
+) -> tuple[LatencyChange, ...]:
     """What got faster or slower beyond both intervals, largest change first; then what is new or gone."""
     now = {(str(c), r.file): r for c, rs in new.items() for r in rs}
     then = {(str(c), r.file): r for c, rs in old.items() for r in rs}
@@ -39,11 +39,11 @@ def compare(
     return tuple(sorted(found, key=lambda d: (d.ratio is None, -d.size, d.title, d.file)))
 
 
-def _difference(title: str, file: str, now: Row | None, then: Row | None) -> Difference:
+def _difference(title: str, file: str, now: PageRow | None, then: PageRow | None) -> LatencyChange:
     if now is None or then is None:
         old_ms, new_ms = then.median_ms if then else None, now.median_ms if now else None
-        return Difference(title, file, "new" if now else "gone", old_ms, new_ms, None)
+        return LatencyChange(title, file, "new" if now else "gone", old_ms, new_ms, None)
     change: Change = (
         "faster" if now.high_ms < then.low_ms else "slower" if now.low_ms > then.high_ms else "same"
     )
-    return Difference(title, file, change, then.median_ms, now.median_ms, now.median_ms / then.median_ms)
+    return LatencyChange(title, file, change, then.median_ms, now.median_ms, now.median_ms / then.median_ms)

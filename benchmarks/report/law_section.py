@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..law.pictures import pictures
-from ..law.study import Law, Study
+from ..law.study import Law, LawStudy
 from ..law.terms import term
 
 
@@ -46,7 +46,7 @@ class LawSection:
     pictures: tuple[tuple[str, str], ...]
 
 
-def law_section(found: Study, *, with_pictures: bool = True) -> LawSection:
+def law_section(found: LawStudy, *, with_pictures: bool = True) -> LawSection:
     """A study as the page and the command line show it."""
     best = found.best
     return LawSection(
@@ -60,7 +60,7 @@ def law_section(found: Study, *, with_pictures: bool = True) -> LawSection:
     )
 
 
-def _law_line(found: Study, law: Law) -> LawLine:
+def _law_line(found: LawStudy, law: Law) -> LawLine:
     agreement, aside = law.agreement, found.held_out_errors(law)
     return LawLine(
         law.form.name, agreement.r2, agreement.pearson, agreement.spearman,

@@ -16,9 +16,9 @@ from regnet_edge.config import AnyNetConfig
 from ..law.points import points_by_condition
 from ..law.study import MIN_POINTS, study
 from ..record.measurement import Measurement
-from .compare import Difference, compare
+from .compare import LatencyChange, compare
 from .law_section import LawSection, law_section
-from .rows import SERIES_SIZE, Row, rows
+from .rows import SERIES_SIZE, PageRow, rows
 from .summary import figure
 
 
@@ -27,7 +27,7 @@ class Section:
     """Everything measured under one condition, fastest first."""
 
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[PageRow, ...]
     law: LawSection | None
 
 
@@ -39,7 +39,7 @@ class Page:
     source: str
     devices: tuple[tuple[tuple[str, str], ...], ...]
     sections: tuple[Section, ...]
-    differences: tuple[Difference, ...] | None
+    differences: tuple[LatencyChange, ...] | None
     valid: int
     total: int
 

@@ -14,7 +14,7 @@ from ..law.points import Condition
 from ..law.terms import Array
 from ..record.measurement import Measurement
 from ..record.merge import pooled
-from ..record.observation import Look
+from ..record.observation import Snapshot
 from ..record.timing import Timing
 from .summary import added_mb, figure
 
@@ -35,7 +35,7 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PageRow:
     """One artifact under one condition: figures over the samples of its valid rounds, or all if none is."""
 
     name: str
@@ -53,10 +53,12 @@ class Row:
     rounds: tuple[Round, ...]
 
 
-def rows(measurements: Iterable[Measurement], rng: np.random.Generator) -> dict[Condition, tuple[Row, ...]]:
+def rows(
+    measurements: Iterable[Measurement], rng: np.random.Generator
+) -> dict[Condition, tuple[PageRow, ...]]:
     """A row an artifact, fastest first, grouped by what they share."""
     ordered = sorted(measurements, key=_order)
-    found: dict[Condition, tuple[Row, ...]] = {}
+    found: dict[Condition, tuple[PageRow, ...]] = {}
     for condition, group in groupby(ordered, key=Condition.of):
         made = [_row(list(rounds), rng) for _, rounds in groupby(group, key=lambda m: _order(m)[1:])]
         found[condition] = tuple(sorted(made, key=lambda r: r.median_ms))
@@ -67,11 +69,11 @@ def _order(m: Measurement) -> tuple[str, str, str]:
     return repr(Condition.of(m)), m.artifact.file, m.artifact.sha256
 
 
-def _row(rounds: Sequence[Measurement], rng: np.random.Generator) -> Row:
+def _row(rounds: Sequence[Measurement], rng: np.random.Generator) -> PageRow:
     believed = [m for m in rounds if m.valid] or list(rounds)
     first, timing = rounds[0], pooled(believed)
     low_ms, high_ms = timing.median_interval_ms(rng)
-    return Row(
+    return PageRow(
         name=first.model.name,
         file=first.artifact.file,
         mf=first.model.flops / 1e6,
@@ -134,7 +136,7 @@ def _memory(m: Measurement) -> str:
     return ", ".join(f"{size / 1e6:.0f}" for size in sizes) + " MB"
 
 
-def _environment(looks: Sequence[Look]) -> str:
+def _environment(looks: Sequence[Snapshot]) -> str:
     """Load, clock, temperature and battery where the system says them, from first look to last."""
     if not looks:
         return "not seen"

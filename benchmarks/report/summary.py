@@ -13,7 +13,7 @@ from ..record.timing import Timing
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FileLatency:
     """All rounds of one subject: figures over the samples of the rounds that count.
 
     Those are the valid ones, or all where none is; of several attempts at a round, the last.
@@ -35,7 +35,7 @@ class Row:
         return tuple(dict.fromkeys(told))
 
 
-def rows(measurements: Iterable[Measurement]) -> tuple[Row, ...]:
+def rows(measurements: Iterable[Measurement]) -> tuple[FileLatency, ...]:
     """One a subject, fastest first."""
     groups: dict[tuple[str, ...], dict[int, Measurement]] = {}
     for m in measurements:
@@ -43,11 +43,11 @@ def rows(measurements: Iterable[Measurement]) -> tuple[Row, ...]:
     return tuple(sorted((_row(tuple(g.values())) for g in groups.values()), key=lambda r: r.timing.median_ms))
 
 
-def _row(rounds: Sequence[Measurement]) -> Row:
+def _row(rounds: Sequence[Measurement]) -> FileLatency:
     counted = tuple(m for m in rounds if m.valid) or tuple(rounds)
     worst = ("valid", "warnings", "invalid")
     verdict = max((m.validity.verdict for m in counted), key=worst.index)
-    return Row(counted, pooled(counted), verdict)
+    return FileLatency(counted, pooled(counted), verdict)
 
 
 def added_mb(measurements: Iterable[Measurement]) -> float | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .summary import Row, added_mb, figure
+from .summary import FileLatency, added_mb, figure
 
 MEGA, GIGA = 1e6, 1e9
 HEADINGS = (
@@ -20,7 +20,7 @@ HEADINGS = (
 BRIEF = tuple(h for h in HEADINGS if h not in ("load ms", "first ms"))  # for a terminal
 
 
-def cells(row: Row, rng: np.random.Generator) -> tuple[str, ...]:
+def cells(row: FileLatency, rng: np.random.Generator) -> tuple[str, ...]:
     """The row's texts under HEADINGS."""
     m, t = row.first, row.timing
     low, high = t.median_interval_ms(rng)
@@ -41,7 +41,7 @@ def cells(row: Row, rng: np.random.Generator) -> tuple[str, ...]:
     )
 
 
-def as_csv(rows: Sequence[Row], rng: np.random.Generator) -> str:
+def as_csv(rows: Sequence[FileLatency], rng: np.random.Generator) -> str:
     """Comma-separated values with a heading."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -50,7 +50,7 @@ def as_csv(rows: Sequence[Row], rng: np.random.Generator) -> str:
     return out.getvalue()
 
 
-def as_markdown(rows: Sequence[Row], rng: np.random.Generator) -> str:
+def as_markdown(rows: Sequence[FileLatency], rng: np.random.Generator) -> str:
     """A table for a README or an issue, numbers to the right."""
     rules = ["---"] * 2 + ["---:"] * (len(HEADINGS) - 3) + ["---"]
     lines = [HEADINGS, tuple(rules), *(cells(row, rng) for row in rows)]

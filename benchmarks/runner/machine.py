@@ -141,7 +141,7 @@ class Machine:
         return float(words[0]) if words else None
 
     def look(self, phase: str, samples: int, reference_ns: int | None = None, full: bool = False) -> Json:
-        """A Look; only a full one lists the other processes."""
+        """A Snapshot; only a full one lists the other processes."""
         processes = self.processes() if full else []
         return {
             "phase": phase,

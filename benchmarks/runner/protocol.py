@@ -1,6 +1,6 @@
 """What the runner and whoever asks it agree on: the fixed input, the warm-up's rule, how it refuses.
 
-The job is described by plan.schema.json, the answer by measurement.schema.json#/$defs/Observation. Inside the
+The job is described by job.schema.json, the answer by measurement.schema.json#/$defs/Observation. Inside the
 runner both are plain JSON (`Json`), because a board has nothing but the standard library to check them with;
 the asking side checks both against their values.
 """

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..record.measurement import Device, MeasuredPlan
-from ..record.observation import AppState, Look, Observation
+from ..record.observation import AppState, Observation, Snapshot
 from ..record.timing import NS_PER_MS
 from .modes import modes
 from .shares import NS_PER_S, Shares, shares
@@ -35,7 +35,7 @@ class Case:
     shares: Shares
 
     @property
-    def looks(self) -> tuple[Look, ...]:
+    def looks(self) -> tuple[Snapshot, ...]:
         """The looks of the timed part."""
         return self.seen.environment.during()
 
@@ -108,7 +108,7 @@ def _clock(case: Case) -> Readings:
     return {"clock_fall": fall(reported), "loop_fall": _loops_fall(case, looks)}
 
 
-def _loops_fall(case: Case, looks: Sequence[Look]) -> float | None:
+def _loops_fall(case: Case, looks: Sequence[Snapshot]) -> float | None:
     """How far the fixed loop's speed fell.
 
     Of a burst, which sets aside what was disturbed for a moment, its fastest quarter has to have fallen.

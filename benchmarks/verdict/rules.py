@@ -28,7 +28,7 @@ PLACE = re.compile(r"\{(\w+)(?::(\w+))?\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class Comparison:
     """An input compared with a value, or with another input."""
 
     name: str
@@ -37,7 +37,7 @@ class Condition:
     other: str = ""
 
     @classmethod
-    def of(cls, told: Sequence[object]) -> Condition:
+    def of(cls, told: Sequence[object]) -> Comparison:
         """The condition of `[input, comparison, value]`; a value `{"input": name}` is another input's."""
         name, compare, value = told
         other = value["input"] if isinstance(value, dict) else ""
@@ -58,11 +58,11 @@ class Level:
     """How bad it is where all of `when` holds."""
 
     severity: Severity
-    when: tuple[Condition, ...]
+    when: tuple[Comparison, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class VerdictRule:
     """One rule: it fires with the first of its levels that holds, where all of `when` does.
 
     name is what a record calls it; several rules may share one. It is silent after one of `unless` fired.
@@ -70,7 +70,7 @@ class Rule:
 
     id: str
     name: str
-    when: tuple[Condition, ...]
+    when: tuple[Comparison, ...]
     unless: tuple[str, ...]
     levels: tuple[Level, ...]
     sentence: str
@@ -89,11 +89,11 @@ class Rule:
 
 
 @functools.cache
-def rules() -> tuple[Rule, ...]:
+def rules() -> tuple[VerdictRule, ...]:
     """The rules of rules.json in their order."""
     text = importlib.resources.files(__package__).joinpath("rules.json").read_text(encoding="utf-8")
     return tuple(
-        Rule(
+        VerdictRule(
             told["id"],
             told.get("rule", told["id"]),
             _conditions(told.get("when", ())),
@@ -105,8 +105,8 @@ def rules() -> tuple[Rule, ...]:
     )
 
 
-def _conditions(told: Sequence[Sequence[object]]) -> tuple[Condition, ...]:
-    return tuple(Condition.of(c) for c in told)
+def _conditions(told: Sequence[Sequence[object]]) -> tuple[Comparison, ...]:
+    return tuple(Comparison.of(c) for c in told)
 
 
 def judge(seen: Observation, plan: MeasuredPlan, device: Device) -> Validity:
@@ -119,7 +119,7 @@ def judge(seen: Observation, plan: MeasuredPlan, device: Device) -> Validity:
     return Validity("warnings" if "warning" in severities else "valid", reasons)
 
 
-def firing(known: Mapping[str, Reading]) -> Iterator[tuple[Rule, Severity]]:
+def firing(known: Mapping[str, Reading]) -> Iterator[tuple[VerdictRule, Severity]]:
     """Every rule that fires on these inputs, in the file's order."""
     before: set[str] = set()
     for rule in rules():

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..record.observation import Environment, Look, ProcessTicks
+from ..record.observation import Environment, ProcessTicks, Snapshot
 
-Spans = Sequence[tuple[Look, Look]]  # first and last look of each process's timed part
+Spans = Sequence[tuple[Snapshot, Snapshot]]  # first and last look of each process's timed part
 NS_PER_S = 1e9
 MIN_TICKS = 3  # fewer are the counter's own granularity
 
@@ -62,7 +62,7 @@ def _per_wall(ticks: Sequence[int], hz: int, wall_ns: int) -> float | None:
     return sum(ticks) / hz * NS_PER_S / wall_ns if ticks else None
 
 
-def _per_wall_ns(spans: Spans, wall_ns: int, of: Callable[[Look], int | None]) -> float | None:
+def _per_wall_ns(spans: Spans, wall_ns: int, of: Callable[[Snapshot], int | None]) -> float | None:
     """How much a counter of ns rose within the spans, as a share of their time; None where it is not kept."""
     pairs = [(of(first), of(last)) for first, last in spans]
     rises = [b - a for a, b in pairs if a is not None and b is not None]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from regnet_edge.benchmarks.plan import Plan, Trial
     from regnet_edge.benchmarks.record.measurement import Measurement
-    from regnet_edge.benchmarks.report.summary import Row
+    from regnet_edge.benchmarks.report.summary import FileLatency
     from regnet_edge.benchmarks.session import Moment
 
 
@@ -236,7 +236,7 @@ def show(options: Options, measurements: list[Measurement]) -> None:
         write_text(options.export_markdown, table.as_markdown(rows, np.random.default_rng(0)))
 
 
-def print_table(rows: Sequence[Row]) -> None:
+def print_table(rows: Sequence[FileLatency]) -> None:
     """The table, and below it why a verdict fell; a file or a pipe takes any width."""
     import numpy as np
     from rich import box

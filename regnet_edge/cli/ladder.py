@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from regnet_edge.benchmarks.law.ladder import Plan, Progress
+    from regnet_edge.benchmarks.law.ladder import LadderPlan, LadderProgress
 
 PROCESS_S = 3.0  # start, load and warm-up of one visit, and the looks around it
 
@@ -90,7 +90,7 @@ def _end(out: Path, results: Path, added: int | None, as_json: bool) -> None:
         click.echo(f"{added} measurements added to {results}; next: regnet-edge law {results}")
 
 
-def _tell_plan(plan: Plan, out: Path, rounds: int, visit_s: float) -> None:
+def _tell_plan(plan: LadderPlan, out: Path, rounds: int, visit_s: float) -> None:
     from collections import Counter
 
     from regnet_edge.benchmarks.law.ladder import MODELS_FOLDER, RESULTS_FILE, estimate, valid_visits
@@ -108,7 +108,7 @@ def _tell_plan(plan: Plan, out: Path, rounds: int, visit_s: float) -> None:
     )
 
 
-def _tell(p: Progress) -> None:
+def _tell(p: LadderProgress) -> None:
     remark = f"\n    {p.remark}" if p.remark else ""
     click.echo(
         f"{p.phase:<8}{p.done:>4}/{p.total}  {p.name:<32} {_minutes(p.left_s):>7} left{remark}", err=True

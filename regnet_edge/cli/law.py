@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from regnet_edge.benchmarks.law.study import Study
+    from regnet_edge.benchmarks.law.study import LawStudy
     from regnet_edge.benchmarks.report.law_section import LawLine
 
 
@@ -62,7 +62,7 @@ def command(
             click.echo(f"wrote {path}", err=True)
 
 
-def _print(studies: Sequence[Study]) -> None:
+def _print(studies: Sequence[LawStudy]) -> None:
     from regnet_edge.benchmarks.report.law_section import law_section
 
     for found in studies:
@@ -93,7 +93,7 @@ def _print_forms(lines: Sequence[LawLine]) -> None:
     )
 
 
-def _print_json(studies: Sequence[Study]) -> None:
+def _print_json(studies: Sequence[LawStudy]) -> None:
     import json
 
     from regnet_edge import codec

@@ -34,7 +34,7 @@ from regnet_edge.benchmarks.runner.engines.litert import taken_by
 from regnet_edge.benchmarks.runner.machine import Machine, keep_busiest
 from regnet_edge.benchmarks.runner.protocol import WARMUP_MAX_NS, fixed_image
 from regnet_edge.benchmarks.runner.series import PATIENCE, Series, sample, warm_up
-from regnet_edge.benchmarks.selftest import Bench, Rate, agreeing, find_number, quiet_series, rates
+from regnet_edge.benchmarks.selftest import Rate, SelfTest, agreeing, find_number, quiet_series, rates
 from regnet_edge.benchmarks.selftest import disturbed as count_noticed
 from regnet_edge.benchmarks.session import Moment, Session
 from regnet_edge.benchmarks.verdict.shares import shares
@@ -202,7 +202,7 @@ def test_a_job_says_everything_that_a_target_needs(make_artifact: MakeArtifact) 
     assert (job.runtime, job.threads, job.cpus, job.exact) == ("litert", 1, (0, 1), False)
     assert job.input_shape == (1, 3, 32, 32)
     text = json.loads(codec.canonical(job))
-    jsonschema.validate(text, schema.plan_schema())
+    jsonschema.validate(text, schema.job_schema())
 
 
 # ------------------------------------------------------------ records
@@ -620,7 +620,7 @@ def test_pairs_agree_within_a_share() -> None:
 def test_the_self_test_counts_what_the_verdict_notices(make_artifact: MakeArtifact) -> None:
     [trial] = trials([make_artifact("a.onnx", "onnx")], Plan())
     cpu = min(os.sched_getaffinity(0))
-    deaf = Bench(FakeHost([quiet()]), trial, cpu, cpu, FakeWatch())
+    deaf = SelfTest(FakeHost([quiet()]), trial, cpu, cpu, FakeWatch())
     found = {r.name: (r.times, r.of, r.passed) for r in rates(deaf, 2, lambda _: None)}
     assert found == {
         "quiet runs called valid": (2, 2, True),
@@ -628,7 +628,7 @@ def test_the_self_test_counts_what_the_verdict_notices(make_artifact: MakeArtifa
         "busy loop on the same CPU called invalid": (0, 2, False),
         "memory copy on another CPU named": (0, 2, False),
     }
-    alert = Bench(FakeHost([disturbed()]), trial, cpu, cpu, FakeWatch())
+    alert = SelfTest(FakeHost([disturbed()]), trial, cpu, cpu, FakeWatch())
     assert count_noticed(alert, 2, "pass", cpu, lambda m, _: not m.valid) == 2
 
 
@@ -636,7 +636,7 @@ def test_the_self_test_does_not_count_runs_that_another_system_disturbed(make_ar
     [trial] = trials([make_artifact()], Plan())
     timing = replace(quiet().timing, set_aside_ns=(10_000_000,) * 900, slices=(1,) * 1020)
     shared = replace(quiet(), timing=timing)
-    bench = Bench(FakeHost([shared, quiet(), quiet()]), trial, 0, 0, FakeWatch())
+    bench = SelfTest(FakeHost([shared, quiet(), quiet()]), trial, 0, 0, FakeWatch())
     plain = replace(bench, plan=Plan(rounds=1))
     made, more = quiet_series(plain, 2, lambda _: None)
     assert (len(made), more) == (2, 1)
@@ -648,7 +648,7 @@ def test_the_self_test_does_not_count_runs_that_another_system_disturbed(make_ar
 def test_the_self_test_gives_up_where_it_is_never_quiet(make_artifact: MakeArtifact) -> None:
     [trial] = trials([make_artifact()], Plan())
     with pytest.raises(MeasurementError, match="the machine is not quiet"):
-        Bench(FakeHost([quiet()], idle=False), trial, 0, 0, FakeWatch()).settle()
+        SelfTest(FakeHost([quiet()], idle=False), trial, 0, 0, FakeWatch()).settle()
 
 
 # ------------------------------------------------------------ the command line

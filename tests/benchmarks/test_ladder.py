@@ -18,8 +18,8 @@ from regnet_edge.benchmarks.law.fit import SPLIT
 from regnet_edge.benchmarks.law.ladder import (
     PLAN_FILE,
     Climb,
-    Plan,
-    Progress,
+    LadderPlan,
+    LadderProgress,
     Rung,
     Settings,
     draw,
@@ -47,7 +47,7 @@ ZOO = [("regnetx_400mf", RegNetConfig(22, 24, 24.48, 2.54, 16).anynet())]
 
 
 @pytest.fixture(scope="module")
-def plan() -> Plan:
+def plan() -> LadderPlan:
     return draw(SETTINGS, ZOO)
 
 
@@ -58,7 +58,7 @@ class Stopped(Exception):  # noqa: N818  # the user stopped it, which is no erro
 class Device:
     """A simulated device that finds networks by file name, and stops after `limit` visits."""
 
-    def __init__(self, plan: Plan, limit: int = 10**6, disturbed: frozenset[str] = frozenset()) -> None:
+    def __init__(self, plan: LadderPlan, limit: int = 10**6, disturbed: frozenset[str] = frozenset()) -> None:
         self.device = SimulatedDevice(np.random.default_rng(0), disturbed=disturbed)
         self.configs: dict[str, AnyNetConfig] = {r.name: r.config for r in plan.rungs}
         self.limit = limit
@@ -78,12 +78,12 @@ class Device:
             )
 
 
-def climb(bench: Device, plan: Plan, results: Path, told: list[Progress]) -> int:
+def climb(bench: Device, plan: LadderPlan, results: Path, told: list[LadderProgress]) -> int:
     files = make_all(plan, bench.make, told.append)
     return Climb(2, 0, results, told.append).run(files, bench.measure)
 
 
-def test_a_plan_has_networks_set_aside_the_zoo_and_the_designed_ones(plan: Plan) -> None:
+def test_a_plan_has_networks_set_aside_the_zoo_and_the_designed_ones(plan: LadderPlan) -> None:
     assert Counter(r.role for r in plan.rungs) == {"holdout": 5, "zoo": 1, "design": 10}
     assert len(plan.rungs) == SETTINGS.nets
     for rung in plan.rungs:
@@ -95,14 +95,16 @@ def test_a_plan_has_networks_set_aside_the_zoo_and_the_designed_ones(plan: Plan)
     assert len({s.bottleneck_ratio for c in aside for s in c.stages}) > 1
 
 
-def test_the_same_settings_draw_the_same_plan_and_holdout_does_not_depend_on_the_zoo(plan: Plan) -> None:
+def test_the_same_settings_draw_the_same_plan_and_holdout_does_not_depend_on_the_zoo(
+    plan: LadderPlan,
+) -> None:
     assert draw(SETTINGS, ZOO) == plan
     other = draw(OTHER, [("y", RegNetConfig(16, 48, 27.89, 2.09, 8).anynet())])
     assert other.held_out == plan.held_out
     assert draw(replace(OTHER, seed=1), ZOO).held_out != plan.held_out
 
 
-def test_flops_and_activations_are_less_alike_on_the_ladder_than_among_regnets(plan: Plan) -> None:
+def test_flops_and_activations_are_less_alike_on_the_ladder_than_among_regnets(plan: LadderPlan) -> None:
     nets = [Net.of(r.config, 224) for r in plan.rungs if r.role != "holdout"]
     flops, activations = matrix(nets, ("flops", "activations")).T
     assert abs(np.corrcoef(flops, activations)[0, 1]) < 0.9
@@ -110,10 +112,10 @@ def test_flops_and_activations_are_less_alike_on_the_ladder_than_among_regnets(p
 
 
 def test_a_plan_file_reads_back_and_a_folder_keeps_its_plan(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: LadderPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("regnet_edge.benchmarks.law.ladder.zoo_rungs", lambda: ZOO)
-    assert plan_in(tmp_path, SETTINGS) == plan == Plan.load(tmp_path / PLAN_FILE)
+    assert plan_in(tmp_path, SETTINGS) == plan == LadderPlan.load(tmp_path / PLAN_FILE)
     assert plan_in(tmp_path, SETTINGS) == plan
     with pytest.raises(UsageError, match="holds a ladder of other settings"):
         plan_in(tmp_path, OTHER)
@@ -140,7 +142,7 @@ def test_visits_go_there_and_back_and_leave_out_what_is_done() -> None:
     assert left == [n for n in order[2:] if n != order[0]]
 
 
-def test_an_interrupted_ladder_goes_on_where_it_stopped(plan: Plan, tmp_path: Path) -> None:
+def test_an_interrupted_ladder_goes_on_where_it_stopped(plan: LadderPlan, tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
     first = Device(plan, limit=17)
     with pytest.raises(Stopped):
@@ -156,10 +158,10 @@ def test_an_interrupted_ladder_goes_on_where_it_stopped(plan: Plan, tmp_path: Pa
     assert climb(Device(plan), plan, results, []) == 0
 
 
-def test_invalid_visits_are_repeated_but_not_for_ever(plan: Plan, tmp_path: Path) -> None:
+def test_invalid_visits_are_repeated_but_not_for_ever(plan: LadderPlan, tmp_path: Path) -> None:
     bad = "holdout-01@fp32.tflite"
     bench = Device(plan, disturbed=frozenset({bad}))
-    told: list[Progress] = []
+    told: list[LadderProgress] = []
     climb(bench, plan, tmp_path / "results.jsonl", told)
     assert Counter(bench.seen)[bad] == 4
     assert all(n == 2 for name, n in Counter(bench.seen).items() if name != bad)
@@ -168,8 +170,8 @@ def test_invalid_visits_are_repeated_but_not_for_ever(plan: Plan, tmp_path: Path
     assert Counter(rounds) == {0: 31, 1: 31}
 
 
-def test_a_network_that_cannot_be_converted_is_told_and_left_out(plan: Plan) -> None:
-    told: list[Progress] = []
+def test_a_network_that_cannot_be_converted_is_told_and_left_out(plan: LadderPlan) -> None:
+    told: list[LadderProgress] = []
 
     def make(rung: Rung) -> list[Path]:
         if rung.role != "zoo":
@@ -179,19 +181,19 @@ def test_a_network_that_cannot_be_converted_is_told_and_left_out(plan: Plan) -> 
     assert make_all(plan, make, told.append) == [Path("regnetx_400mf")]
     assert sum(p.remark != "" for p in told) == 15
     with pytest.raises(MeasurementError, match="no network of the ladder could be converted"):
-        make_all(Plan(SETTINGS, plan.rungs[:2]), make, told.append)
+        make_all(LadderPlan(SETTINGS, plan.rungs[:2]), make, told.append)
 
 
-def test_progress_tells_how_long_the_rest_will_take(plan: Plan, tmp_path: Path) -> None:
+def test_progress_tells_how_long_the_rest_will_take(plan: LadderPlan, tmp_path: Path) -> None:
     seconds = iter(range(1000))
-    told: list[Progress] = []
+    told: list[LadderProgress] = []
     make_all(plan, Device(plan).make, told.append, clock=lambda: float(next(seconds)))
     assert told[3].done == 4
     assert told[3].elapsed_s == 4
     assert told[3].left_s == 12
 
 
-def test_an_estimate_shrinks_with_what_is_done(plan: Plan) -> None:
+def test_an_estimate_shrinks_with_what_is_done(plan: LadderPlan) -> None:
     whole = estimate(plan, rounds=2, visit_s=5)
     assert whole.measure_s == 16 * 2 * 2 * 5
     assert estimate(plan, 2, 5, made=16, measured=60).minutes == pytest.approx(4 * 5 / 60)
@@ -214,7 +216,7 @@ def artifact(folder: Path, rung: Rung) -> Path:
     return path
 
 
-def test_a_bench_measures_each_visit_in_order_and_tells_what_failed(plan: Plan, tmp_path: Path) -> None:
+def test_a_bench_measures_each_visit_in_order_and_tells_what_failed(plan: LadderPlan, tmp_path: Path) -> None:
     one, two = (artifact(tmp_path, rung) for rung in plan.rungs[:2])
     quick, told = observation([1.0] * 40), list[str]()
     host = FakeHost([quick, "the runtime refuses the file; convert it again", quick, quick])
@@ -239,7 +241,7 @@ def test_the_command_plans_measures_and_goes_on(tmp_path: Path, monkeypatch: pyt
         bench.configs[name] = config
         return [Path(f"{name}@{p}.tflite") for p in wanted]
 
-    bench = Device(Plan(SETTINGS, ()))
+    bench = Device(LadderPlan(SETTINGS, ()))
     monkeypatch.setattr("regnet_edge.benchmarks.law.ladder.zoo_rungs", lambda: ZOO)
     monkeypatch.setattr(Files, "make", make)
     monkeypatch.setattr(Bench, "measure", lambda self, paths: bench.measure(paths))

@@ -25,8 +25,8 @@ from regnet_edge.benchmarks.law.fit import (
     relative_errors,
 )
 from regnet_edge.benchmarks.law.pictures import pictures, write
-from regnet_edge.benchmarks.law.points import Condition, Point, Wanted, points_by_condition, select
-from regnet_edge.benchmarks.law.study import Agreement, Errors, Study, fit_form, fit_split, study
+from regnet_edge.benchmarks.law.points import Condition, MeasuredNet, Wanted, points_by_condition, select
+from regnet_edge.benchmarks.law.study import Agreement, Errors, LawStudy, fit_form, fit_split, study
 from regnet_edge.benchmarks.law.terms import NAMES, Net, Tile, is_depthwise, is_grouped, matrix, padded_flops
 from regnet_edge.benchmarks.record.results import write_line
 from regnet_edge.complexity import Layer, complexity
@@ -49,17 +49,18 @@ def configs() -> tuple[AnyNetConfig, ...]:
 
 def measured(
     configs: tuple[AnyNetConfig, ...], form: Form, prices: tuple[float, ...], noise: float
-) -> list[Point]:
+) -> list[MeasuredNet]:
     rng = np.random.default_rng(11)
     true = form.rows([Net.of(c, 224) for c in configs]) @ np.array(prices)
     noisy = true * np.exp(rng.normal(0, noise, len(true)))
     return [
-        Point(f"net-{i}", c, 224, float(t), 1) for i, (c, t) in enumerate(zip(configs, noisy, strict=True))
+        MeasuredNet(f"net-{i}", c, 224, float(t), 1)
+        for i, (c, t) in enumerate(zip(configs, noisy, strict=True))
     ]
 
 
 @pytest.fixture(scope="module")
-def split_study(configs: tuple[AnyNetConfig, ...]) -> Study:
+def split_study(configs: tuple[AnyNetConfig, ...]) -> LawStudy:
     points = measured(configs, TRUTH, PRICES, 0.02)
     return study(HERE, points, np.random.default_rng(0), {p.key for p in points[28:]})
 
@@ -156,7 +157,7 @@ def test_bootstrap_intervals_cover_the_true_prices(configs: tuple[AnyNetConfig, 
 # ---- the form that predicts best
 
 
-def test_the_split_form_wins_where_grouped_flops_cost_differently(split_study: Study) -> None:
+def test_the_split_form_wins_where_grouped_flops_cost_differently(split_study: LawStudy) -> None:
     best = split_study.best
     assert best.form.name == SPLIT.name
     assert best.form.tile.outputs == 16
@@ -191,20 +192,20 @@ def test_networks_set_aside_are_never_fitted(configs: tuple[AnyNetConfig, ...]) 
 
 def test_choosing_a_form_does_not_flatter_its_leave_one_out_error(configs: tuple[AnyNetConfig, ...]) -> None:
     rng = np.random.default_rng(0)
-    noise = [Point(f"{i}", c, 224, float(rng.uniform(5, 50)), 1) for i, c in enumerate(configs[:20])]
+    noise = [MeasuredNet(f"{i}", c, 224, float(rng.uniform(5, 50)), 1) for i, c in enumerate(configs[:20])]
     chosen = fit_split(noise, rng)
     flattering = relative_errors(leave_one_out(chosen.rows, chosen.latency_ms), chosen.latency_ms)
     assert chosen.loo.mean > flattering.mean()
 
 
-def test_intervals_hold_about_as_many_networks_as_they_say(split_study: Study) -> None:
+def test_intervals_hold_about_as_many_networks_as_they_say(split_study: LawStudy) -> None:
     found = split_study.best.intervals([p.net for p in split_study.held_out])
     inside = [i.low_ms <= p.latency_ms <= i.high_ms for i, p in zip(found, split_study.held_out, strict=True)]
     assert np.mean(inside) >= 0.7
     assert all(i.low_ms < i.predicted_ms < i.high_ms for i in found)
 
 
-def test_a_network_far_from_the_fitted_ones_is_called_outside(split_study: Study) -> None:
+def test_a_network_far_from_the_fitted_ones_is_called_outside(split_study: LawStudy) -> None:
     huge = RegNetConfig(27, 456, 160.83, 2.52, 200).anynet()
     measured_one = split_study.fitted[3].config
     assert split_study.best.inside([Net.of(huge, 224), Net.of(measured_one, 224)]) == (False, True)
@@ -274,7 +275,7 @@ def test_the_command_prints_tables_json_and_pictures(
     }
 
 
-def test_pictures_are_the_same_bytes_for_the_same_study(split_study: Study, tmp_path: Path) -> None:
+def test_pictures_are_the_same_bytes_for_the_same_study(split_study: LawStudy, tmp_path: Path) -> None:
     assert pictures(split_study) == pictures(split_study)
     assert all(svg.startswith("<svg") and "</svg>" in svg for svg in pictures(split_study).values())
     assert [p.name for p in write(split_study, tmp_path)] == [

@@ -10,7 +10,7 @@ import pytest
 
 from regnet_edge.benchmarks.doubles.fakes import DEVICE, looks, observation
 from regnet_edge.benchmarks.record.measurement import MeasuredPlan, Validity
-from regnet_edge.benchmarks.record.observation import Environment, Look, Observation, Power
+from regnet_edge.benchmarks.record.observation import Environment, Observation, Power, Snapshot
 from regnet_edge.benchmarks.record.timing import Timing
 from regnet_edge.benchmarks.runner.affinity import quietest
 from regnet_edge.benchmarks.runner.device import clusters, device
@@ -148,7 +148,7 @@ def test_a_warm_up_that_never_became_steady_is_a_warning() -> None:
 
 
 def test_where_nothing_can_be_seen_the_verdict_says_so() -> None:
-    blind = tuple(Look("during", k.at_ns, k.samples, 0) for k in looks(3.0))
+    blind = tuple(Snapshot("during", k.at_ns, k.samples, 0) for k in looks(3.0))
     seen = replace(observation(series()), environment=Environment(100, (), blind))
     assert rules(verdict_of(seen)) == {"unseen": "warning", "unpinned": "note"}
 

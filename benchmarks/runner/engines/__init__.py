@@ -86,7 +86,7 @@ def runtimes_of(target: str) -> list[str]:
 def engine_of(job: Json) -> Engine:
     """The job's engine; raises RunnerError for one that is unknown, or whose packages are not here."""
     name = job["runtime"]
-    kinds = {**_others(), **{n: functools.partial(kind, n) for n in names()}}
+    kinds: dict[str, Callable[[], Any]] = {**_others(), **{n: functools.partial(kind, n) for n in names()}}
     if name not in kinds:
         raise RunnerError(f"unknown runtime {name!r}; choose from {', '.join(sorted(kinds))}")
     try:

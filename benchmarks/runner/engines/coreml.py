@@ -12,7 +12,7 @@ from ..protocol import Json, RunnerError
 from . import Engine
 
 
-class CoreML(Engine):
+class CoreMLEngine(Engine):
     """Core ML through coremltools, on a Mac."""
 
     name, target, packages = "coreml", "coreml", ("coremltools",)
@@ -44,4 +44,4 @@ class CoreML(Engine):
         return next((v for v in self.out.values() if hasattr(v, "shape")), np.zeros(0))
 
 
-ENGINE = CoreML
+ENGINE = CoreMLEngine

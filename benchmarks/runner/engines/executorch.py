@@ -9,7 +9,7 @@ from ..protocol import Json
 from . import Engine
 
 
-class ExecuTorch(Engine):
+class ExecuTorchEngine(Engine):
     """ExecuTorch's Python runtime; its pool is set to the plan's threads."""
 
     name, target, packages = "executorch", "executorch", ("executorch",)
@@ -35,4 +35,4 @@ class ExecuTorch(Engine):
         return self.out[0].numpy()
 
 
-ENGINE = ExecuTorch
+ENGINE = ExecuTorchEngine

@@ -12,7 +12,7 @@ from ..protocol import Json
 from . import Engine, to_type
 
 
-class LiteRT(Engine):
+class LiteRTEngine(Engine):
     """ai-edge-litert's interpreter with XNNPACK."""
 
     name, target, module = "litert", "tflite", "ai_edge_litert.interpreter"
@@ -62,4 +62,4 @@ def taken_by(piece: Json, ops: Sequence[Json]) -> set[int]:
     return taken
 
 
-ENGINE = LiteRT
+ENGINE = LiteRTEngine

@@ -9,7 +9,7 @@ from ..protocol import Json
 from . import Engine
 
 
-class OnnxRuntime(Engine):
+class OnnxRuntimeEngine(Engine):
     """onnxruntime on the CPU provider."""
 
     name, target, packages = "onnxruntime", "onnx", ("onnxruntime",)
@@ -35,4 +35,4 @@ class OnnxRuntime(Engine):
         return self.out[0]
 
 
-ENGINE = OnnxRuntime
+ENGINE = OnnxRuntimeEngine

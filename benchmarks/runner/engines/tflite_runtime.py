@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from .litert import LiteRT
+from .litert import LiteRTEngine
 
 
-class TFLiteRuntime(LiteRT):
+class TFLiteRuntimeEngine(LiteRTEngine):
     """tflite-runtime, the predecessor that old boards have."""
 
     name, usual = "tflite-runtime", False
     packages, module = ("tflite-runtime", "tensorflow"), "tflite_runtime.interpreter"
 
 
-ENGINE = TFLiteRuntime
+ENGINE = TFLiteRuntimeEngine

@@ -9,7 +9,7 @@ from ..protocol import Json
 from . import Engine
 
 
-class Torch(Engine):
+class TorchEngine(Engine):
     """PyTorch eager: the definition itself, built from the artifact's sidecar by regnet_edge."""
 
     name, target, packages = "torch", "torch", ("torch",)
@@ -34,4 +34,4 @@ class Torch(Engine):
         return self.out.numpy()
 
 
-ENGINE = Torch
+ENGINE = TorchEngine

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .torch import Torch
+from .torch import TorchEngine
 
 
-class TorchCompile(Torch):
+class TorchCompileEngine(TorchEngine):
     """PyTorch compiled by its default back end; the first run compiles."""
 
     name, usual = "torch-compile", False
@@ -15,4 +15,4 @@ class TorchCompile(Torch):
         self.net = self.torch.compile(self.net)
 
 
-ENGINE = TorchCompile
+ENGINE = TorchCompileEngine

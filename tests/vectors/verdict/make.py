@@ -17,7 +17,7 @@ import numpy as np
 from regnet_edge import codec
 from regnet_edge.benchmarks.doubles.fakes import DEVICE, looks, observation
 from regnet_edge.benchmarks.record.measurement import Device, MeasuredPlan
-from regnet_edge.benchmarks.record.observation import AppState, Look, Observation, Power
+from regnet_edge.benchmarks.record.observation import AppState, Observation, Power, Snapshot
 from regnet_edge.benchmarks.verdict.inputs import inputs
 from regnet_edge.benchmarks.verdict.rules import judge, rules
 
@@ -66,7 +66,8 @@ def page(tick_ns: int = 5_000, hidden_ns: int = 0, together: int = 1) -> Observa
     """What a browser saw: no CPU times, no memory, a clock of its own."""
     seen = quiet()
     blind = tuple(
-        Look("during", k.at_ns, k.samples, None, reference_ns=k.reference_ns) for k in seen.environment.looks
+        Snapshot("during", k.at_ns, k.samples, None, reference_ns=k.reference_ns)
+        for k in seen.environment.looks
     )
     told = around(
         seen,
