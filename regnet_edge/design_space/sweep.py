@@ -110,16 +110,19 @@ def sweep(
 
 
 def _claim(population: Population, out: Path) -> None:
-    """Keep the population in its folder; one that only has more networks replaces what was there."""
-    file = out / POPULATION
-    if file.exists():
-        before = read_population(out)
-        if before.task != population.task or not set(before.subjects) <= set(population.subjects):
-            raise UsageError(
-                f"{out} holds a sweep of other networks or another task; go on with its own options, or "
-                "choose another --out"
-            )
-    write_text(file, codec.dumps(population))
+    """Keep the population in its folder; of one and its part the whole stays there."""
+    if not (out / POPULATION).exists():
+        write_text(out / POPULATION, codec.canonical(population) + "\n")
+        return
+    before = read_population(out)
+    here, asked = set(before.subjects), set(population.subjects)
+    if before.task != population.task or not (here <= asked or asked <= here):
+        raise UsageError(
+            f"{out} holds a sweep of other networks or another task; go on with its own options, or choose "
+            "another --out"
+        )
+    if here < asked:
+        write_text(out / POPULATION, codec.canonical(population) + "\n")
 
 
 def read_population(out: Path) -> Population:

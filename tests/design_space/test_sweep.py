@@ -27,7 +27,7 @@ from regnet_edge.design_space.sampling import Regime, sample
 from regnet_edge.design_space.spaces import ANYNET_X_A
 from regnet_edge.design_space.spans import Span
 from regnet_edge.design_space.stage_counts import Frame
-from regnet_edge.design_space.sweep import Population, Shard, Step, sweep
+from regnet_edge.design_space.sweep import Population, Shard, Step, read_population, sweep
 from regnet_edge.errors import DataError, ToolError, UsageError
 from regnet_edge.training.plan import Augmentation
 
@@ -114,13 +114,18 @@ class TestOnDisk:
         assert outcome(found.records) == outcome(instant(population.task, population.subjects))
         assert {f.name for f in tmp_path.glob("*.jsonl")} == {f"records-{i}-of-2.jsonl" for i in (1, 2)}
 
-    def test_a_population_may_grow_but_not_change(self, population: Population, tmp_path: Path) -> None:
+    def test_a_population_may_grow_and_be_asked_for_in_part_but_not_change(
+        self, population: Population, tmp_path: Path
+    ) -> None:
         few = replace(population, subjects=population.subjects[:4])
-        sweep(few, tmp_path, instant)
+        assert len(sweep(few, tmp_path, instant).records) == 4
         assert len(sweep(population, tmp_path, instant).records) == 6
-        for other in (few, replace(population, task=replace(population.task, lr=0.2))):
+        assert len(sweep(few, tmp_path, instant).records) == 4
+        assert read_population(tmp_path) == population
+        other = replace(population, subjects=(replace(population.subjects[0], seed=9),))
+        for changed in (other, replace(population, task=replace(population.task, lr=0.2))):
             with pytest.raises(UsageError, match="other networks or another task"):
-                sweep(other, tmp_path, instant)
+                sweep(changed, tmp_path, instant)
 
     def test_two_sweeps_never_write_one_file(self, population: Population, tmp_path: Path) -> None:
         def nested(task: Task, subjects: Sequence[Subject]) -> Iterator[Record]:
