@@ -1,31 +1,78 @@
-"""The images a file is verified on."""
+"""The images that measure a file: the shipped ones, or drawn from a folder, with labels where they match."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regnet_edge.artifact import ImagesRef
 from regnet_edge.errors import DataError
 from regnet_edge.request import ModelSpec
 
 if TYPE_CHECKING:
     from regnet_edge.data import Images
+    from regnet_edge.folders import Pictures
+
+SHIPPED = "shipped"
 
 
-def images_for(model: ModelSpec, folder: Path | None, count: int) -> Images:
-    """The first `count` images of a folder, or of the shipped test images.
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Images whose labels are the model's classes, None where they are not known, and their origin."""
 
-    Shipped labels are kept only for a model of the same classes: other nets see the pictures alone.
+    images: Images | Pictures
+    origin: ImagesRef
+
+
+def images_for(model: ModelSpec, folder: Path | None, count: int | None, *, exact: bool = False) -> Drawn:
+    """`count` images of a folder, or of the shipped test images, drawn evenly; None takes all.
+
+    A folder's labels count where its sub-folders match the model's classes (`classes.match`), the shipped
+    ones for a model of the same classes; else the images are seen without labels, and the origin says why.
     """
+    if count is not None and count < 1:
+        raise DataError(f"verifying needs at least one image, not {count}; give --count a positive number")
+    return _shipped(model, count) if folder is None else _of_folder(model, folder, count, exact)
+
+
+def _shipped(model: ModelSpec, count: int | None) -> Drawn:
     from regnet_edge import data, shipped
 
-    if count < 1:
-        raise DataError(f"verifying needs at least one image, not {count}; give --count a positive number")
-    if folder is not None:
-        found = data.read_folder(folder)
-        return data.sample(found, min(count, len(found)), seed=0)
-    images = shipped.test_images()
-    if model.labels != shipped.default_model().labels:
+    images, found = shipped.test_images(), shipped.default_model().labels
+    origin = ImagesRef(SHIPPED, len(images), dict(zip(found, range(len(found)), strict=True)), "labels")
+    if model.labels != found:
         images = replace(images, labels=None)
-    return data.sample(images, min(count, len(images)), seed=0)
+        why = f"no labels: the shipped images are Fashion-MNIST, and {model.name} has other classes"
+        origin = ImagesRef(SHIPPED, len(images), remarks=(why,))
+    return Drawn(data.sample(images, min(count or len(images), len(images)), seed=0), origin)
+
+
+def _of_folder(model: ModelSpec, folder: Path, count: int | None, exact: bool) -> Drawn:
+    from regnet_edge import data
+    from regnet_edge.folders import read_folder
+
+    every = read_folder(folder, exact=exact)
+    drawn = data.sample(every, min(count or len(every), len(every)), seed=0)
+    labelled, origin = with_classes(drawn, model)
+    return Drawn(labelled, replace(origin, source=str(folder), found=len(every)))
+
+
+def with_classes(pictures: Pictures, model: ModelSpec) -> tuple[Pictures, ImagesRef]:
+    """The pictures with the model's classes as labels, or none where their folders do not match."""
+    import numpy as np
+
+    from regnet_edge.classes import match
+
+    origin = ImagesRef("", len(pictures), remarks=pictures.remarks())
+    if pictures.labels is None:
+        why = "no labels: the pictures lie in no class folders"
+        return pictures, replace(origin, remarks=(why, *origin.remarks))
+    found = match(pictures.class_names, model.labels, model.config.num_classes)
+    if not found:
+        why = f"no labels: {found.problem}"
+        bare = replace(pictures, labels=None, class_names=())
+        return bare, replace(origin, remarks=(why, *origin.remarks))
+    labels = np.array(found.classes, np.int64)[pictures.labels]
+    named = replace(pictures, labels=labels, class_names=model.labels)
+    return named, replace(origin, classes=found.by_folder, by=found.by)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from regnet_edge import codec
@@ -35,10 +35,27 @@ class Structure:
 
 
 @dataclass(frozen=True, slots=True)
+class ImagesRef:
+    """Which images something was measured on, and where their labels come from.
+
+    source: shipped, or the folder; found: how many it has. classes: the model's class by folder name,
+    matched by labels, WordNet ids or numbers (`by`), both empty where there are no labels. remarks: why
+    there are none, what the folder held besides, pictures that are there twice.
+    """
+
+    source: str
+    found: int
+    classes: Mapping[str, int] = field(default_factory=dict)
+    by: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Parity:
     """How near a file's logits come to the definition's, over `images` images.
 
-    Accuracies are fractions, None without labels; evaluator names what ran the file.
+    Accuracies are fractions, None without labels; evaluator names what ran the file, images_from what it
+    saw (None in sidecars that do not say it).
     """
 
     evaluator: str
@@ -50,6 +67,7 @@ class Parity:
     accuracy: float | None
     reference_accuracy: float | None
     failures: tuple[str, ...] = ()
+    images_from: ImagesRef | None = None
 
     @property
     def loss(self) -> float | None:

@@ -1,7 +1,7 @@
 """Images with labels, where they come from, and the one way they become a network's input.
 
-Readers give `Images`, uint8 as they lie on disk; `fit` resizes and crops, `normalize` scales, and
-`preprocess` is both, exactly as a Preprocessing says. Nothing here needs torch.
+Readers give `Images`, uint8 as they lie on disk, and `folders` gives files; `fit` resizes and crops,
+`normalize` scales, and `preprocess` is both, exactly as a Preprocessing says. Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import gzip
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from regnet_edge.errors import DataError
 from regnet_edge.request import Color, Preprocessing
@@ -25,9 +25,6 @@ from regnet_edge.request import Color, Preprocessing
 Pixels = npt.NDArray[np.uint8]
 Split = Literal["train", "test"]
 
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-)
 FASHION_MNIST_DIR = Path("/usr/share/datasets/fashion-mnist")
 FASHION_MNIST_CLASSES = (
     "T-shirt/top",
@@ -104,56 +101,42 @@ class Images:
             pixels = tuple(self.pixels[i] for i in index)
         return Images(pixels, None if self.labels is None else self.labels[index], self.class_names)
 
+    def fitted(self, how: Preprocessing) -> Pixels:
+        """Resized, cropped and in the right colors, uint8 (n, resolution, resolution, channels)."""
+        return fit(self, how)
+
+    def decoded(self) -> Images:
+        """These images."""
+        return self
+
+
+class Labelled(Protocol):
+    """Images, in memory or in files (`folders.Pictures`), with their labels where they are known."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64] | None:
+        """int64 (n,), or None."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One a label value, or empty."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, index: npt.NDArray[np.int64]) -> Self:
+        """Those at these positions, in this order."""
+
+    def fitted(self, how: Preprocessing) -> Pixels:
+        """Resized, cropped and in the right colors, uint8 (n, resolution, resolution, channels)."""
+
+    def decoded(self) -> Images:
+        """All of them in memory, at their own sizes."""
+
+
+L = TypeVar("L", bound=Labelled)
+
 
 # Readers
-
-
-def read_folder(folder: Path) -> Images:
-    """The images of a folder: class sub-folders, sorted by name, give the labels; a flat one has none.
-
-    Gray images stay gray where all are; else all become RGB. Raises DataError where the folder is
-    missing or empty, or an image cannot be read.
-    """
-    if not folder.is_dir():
-        raise DataError(f"no folder at {folder}; give one with images, or with one sub-folder a class")
-    classes = [folder / name for name in class_folders(folder)]
-    groups = [_image_files(c) for c in classes] or [_image_files(folder)]
-    for group, where in zip(groups, classes or [folder], strict=True):
-        if not group:
-            raise DataError(f"no images in {where}; put some there ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    pixels = _stacked([_read_image(file) for group in groups for file in group])
-    if not classes:
-        return Images(pixels)
-    labels = np.repeat(np.arange(len(groups), dtype=np.int64), [len(g) for g in groups])
-    return Images(pixels, labels, tuple(c.name for c in classes))
-
-
-def class_folders(folder: Path) -> tuple[str, ...]:
-    """Names of the sub-folders, which are the classes, in order; empty for a flat or missing folder."""
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
-
-
-def _image_files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-
-
-def _read_image(file: Path) -> Pixels:
-    try:
-        with Image.open(file) as image:
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(upright if upright.mode == "L" else upright.convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
-        raise DataError(f"cannot read the image {file} ({error}); remove or replace it") from error
-
-
-def _stacked(images: Sequence[Pixels]) -> Pixels | tuple[Pixels, ...]:
-    if len({image.ndim for image in images}) > 1:
-        images = [np.repeat(i[..., None], 3, axis=2) if i.ndim == 2 else i for i in images]
-    if len({image.shape for image in images}) > 1:
-        return tuple(images)
-    return np.stack(images)
 
 
 def fashion_mnist(split: Split, folder: Path = FASHION_MNIST_DIR) -> Images:
@@ -229,14 +212,14 @@ def write_npz(images: Images, file: Path) -> None:
 # Drawing
 
 
-def sample(images: Images, n: int, seed: int) -> Images:
+def sample(images: L, n: int, seed: int) -> L:
     """n of the images without repetition, classes as even as they can be, the same for the same seed."""
     if not 1 <= n <= len(images):
         raise DataError(f"{n} images were asked of {len(images)}; ask for 1 to {len(images)}")
     return images.take(draw(images, n, seed))
 
 
-def split(images: Images, fraction: float, seed: int) -> tuple[Images, Images]:
+def split(images: L, fraction: float, seed: int) -> tuple[L, L]:
     """(the rest, a held-out fraction), class by class as even as they can be, the same for the same seed."""
     n = round(fraction * len(images))
     if not 1 <= n < len(images):
@@ -246,7 +229,7 @@ def split(images: Images, fraction: float, seed: int) -> tuple[Images, Images]:
     return images.take(rest), images.take(np.sort(held))
 
 
-def draw(images: Images, n: int, seed: int) -> npt.NDArray[np.int64]:
+def draw(images: Labelled, n: int, seed: int) -> npt.NDArray[np.int64]:
     """Positions of n images: a seeded shuffle, taken in turn from each class."""
     order = np.random.default_rng(seed).permutation(len(images))
     if images.labels is None:
@@ -262,12 +245,12 @@ def draw(images: Images, n: int, seed: int) -> npt.NDArray[np.int64]:
 # Preprocessing
 
 
-def preprocess(images: Images, how: Preprocessing) -> npt.NDArray[np.float32]:
+def preprocess(images: Labelled, how: Preprocessing) -> npt.NDArray[np.float32]:
     """The network's input, float32 (n, channels, resolution, resolution).
 
     Everything is in memory at once: preprocess large sets in pieces (`Images.take`).
     """
-    return normalize(fit(images, how), how)
+    return normalize(images.fitted(how), how)
 
 
 def fit(images: Images, how: Preprocessing) -> Pixels:

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from regnet_edge import codec, data, shipped
-from regnet_edge.data import Images
+from regnet_edge.data import Images, Pixels
 from regnet_edge.errors import DataError, UsageError
+from regnet_edge.folders import Pictures, read_folder
 from regnet_edge.request import Calibration, ModelSpec, Preprocessing
 
 from .ranges import Floats, Method
@@ -38,19 +39,19 @@ def calibration(
     where = source if source == SHIPPED else str(Path(source).resolve())
     images = _read(model, where)
     n = min(DEFAULT_IMAGES, len(images)) if count is None else count
-    drawn = data.sample(images, n, seed)
-    return Calibration(where, _sha256(drawn, model.preprocessing), n, seed, method)
+    pixels = data.sample(images, n, seed).fitted(model.preprocessing)
+    return Calibration(where, _sha256(pixels, model.preprocessing), n, seed, method)
 
 
 def images(model: ModelSpec, chosen: Calibration) -> Floats:
     """The network's inputs, float32 (n, channels, r, r); raises DataError if they changed since."""
-    drawn = data.sample(_read(model, chosen.source), chosen.images, chosen.seed)
-    if _sha256(drawn, model.preprocessing) != chosen.sha256:
+    pixels = data.sample(_read(model, chosen.source), chosen.images, chosen.seed).fitted(model.preprocessing)
+    if _sha256(pixels, model.preprocessing) != chosen.sha256:
         raise DataError(
             f"the calibration images in {chosen.source} are not those of the request (sha256 differs); "
             "they changed meanwhile: start the conversion again"
         )
-    return data.preprocess(drawn, model.preprocessing)
+    return data.normalize(pixels, model.preprocessing)
 
 
 def warning(chosen: Calibration) -> str:
@@ -63,7 +64,7 @@ def warning(chosen: Calibration) -> str:
     )
 
 
-def _read(model: ModelSpec, source: str) -> Images:
+def _read(model: ModelSpec, source: str) -> Images | Pictures:
     if source == SHIPPED:
         if model.weights.trained and model.labels != shipped.default_model().labels:
             raise UsageError(
@@ -76,13 +77,12 @@ def _read(model: ModelSpec, source: str) -> Images:
         return data.read_npz(path)
     if path.exists() and not path.is_dir():
         raise DataError(f"{path} is neither a folder nor an .npz; give --calibrate a folder of images")
-    return data.read_folder(path)
+    return read_folder(path)
 
 
-def _sha256(images: Images, how: Preprocessing) -> str:
-    """Of the images as they lie on disk and of what is done to them: together, what the network sees."""
+def _sha256(pixels: Pixels, how: Preprocessing) -> str:
+    """Of the cropped images and of what is done to them: together, what the network sees."""
     digest = hashlib.sha256(codec.canonical(how).encode())
-    for pixels in images.pixels:
-        digest.update(f"{pixels.shape}".encode())
-        digest.update(np.ascontiguousarray(pixels).data)
+    digest.update(f"{pixels.shape}".encode())
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()

@@ -149,7 +149,7 @@ def choose(request: ExportRequest, limit: float) -> Mixture:
     if request.calibration.source != SHIPPED:
         judges, labels = seen, None
     else:
-        drawn = images_for(model, None, JUDGES)
+        drawn = images_for(model, None, JUDGES).images
         judges, labels = preprocess(drawn, model.preprocessing), drawn.labels
     return mixture(Subject.of(network(request), seen, request.calibration.method, judges, labels), limit)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from regnet_edge.artifact import Artifact, Parity
+from regnet_edge.artifact import Artifact, ImagesRef, Parity
 from regnet_edge.request import ModelSpec, Precision
 
 from .. import target
@@ -19,7 +19,7 @@ from ..images import images_for
 from .metrics import Floats, agreement, cosine, softmax, sqnr_db
 
 if TYPE_CHECKING:
-    from regnet_edge.data import Images
+    from regnet_edge.data import Labelled
 
 DEFAULT_IMAGES = 256
 REFERENCE_BATCH = 32
@@ -55,6 +55,7 @@ class Reference:
     images: Floats
     logits: Floats
     labels: NDArray[np.int64] | None
+    origin: ImagesRef | None = None
 
 
 def reference_logits(model: ModelSpec, images: Floats, weights: str = "") -> Floats:
@@ -69,12 +70,14 @@ def reference_logits(model: ModelSpec, images: Floats, weights: str = "") -> Flo
         return torch.cat([net(piece) for piece in pieces]).numpy()
 
 
-def reference(model: ModelSpec, images: Images, weights: str = "") -> Reference:
-    """The definition on these images."""
+def reference(
+    model: ModelSpec, images: Labelled, weights: str = "", origin: ImagesRef | None = None
+) -> Reference:
+    """The definition on these images, which came from `origin`."""
     from regnet_edge.data import preprocess
 
     pixels = preprocess(images, model.preprocessing)
-    return Reference(pixels, reference_logits(model, pixels, weights), images.labels)
+    return Reference(pixels, reference_logits(model, pixels, weights), images.labels, origin)
 
 
 def compare(artifact: Artifact, expected: Reference) -> Parity:
@@ -98,6 +101,7 @@ def measure(artifact: Artifact, expected: Reference, found: Floats, evaluator: s
         top1_agreement=agreement(wanted, found),
         accuracy=None if labels is None else float(np.mean(found.argmax(1) == labels)),
         reference_accuracy=None if labels is None else float(np.mean(wanted.argmax(1) == labels)),
+        images_from=expected.origin,
     )
     return replace(measured, failures=failures(measured, artifact))
 
@@ -158,7 +162,8 @@ def run_all(
         model = artifact.request.model
         if model not in expected:
             progress(f"definition of {model.name}")
-            expected[model] = reference(model, images_for(model, images, count), weights)
+            drawn = images_for(model, images, count)
+            expected[model] = reference(model, drawn.images, weights, drawn.origin)
         progress(artifact.path.name)
         runner = tflite_runtime.RUNTIME if runtime else target(artifact.request.target)
         logits = runner.run(artifact, expected[model].images)

@@ -95,7 +95,7 @@ def write(model: ModelSpec, folder: Path, *, images: Path | None = None, weights
 
     how = model.preprocessing
     most = max(PICTURES, min(TEST_IMAGES, TEST_BYTES // (how.resolution**2 * how.channels)))
-    found = images_for(model, images, most)
+    found = images_for(model, images, most).images
     pictures = _pictures(found, how)
     with replacing(folder) as scratch:
         scratch.mkdir()
@@ -111,9 +111,9 @@ def write(model: ModelSpec, folder: Path, *, images: Path | None = None, weights
     return header
 
 
-def _pictures(found: data.Images, how: Preprocessing) -> data.Images:
+def _pictures(found: data.Labelled, how: Preprocessing) -> data.Images:
     """The first few; every second one of the network's own size is enlarged, so that resizing is proven."""
-    first = found.take(np.arange(min(PICTURES, len(found))))
+    first = found.take(np.arange(min(PICTURES, len(found)))).decoded()
     r = how.resolution
     pixels = []
     for i, picture in enumerate(first.pixels):
@@ -123,12 +123,12 @@ def _pictures(found: data.Images, how: Preprocessing) -> data.Images:
     return data.Images(tuple(pixels), first.labels, first.class_names)
 
 
-def _write_test_set(found: data.Images, model: ModelSpec, weights: str, folder: Path) -> LabelledSet | None:
-    from regnet_edge.converters.proof.parity import reference_logits
+def _write_test_set(found: data.Labelled, model: ModelSpec, weights: str, folder: Path) -> LabelledSet | None:
+    from regnet_edge.converters.parity import reference_logits
 
     if found.labels is None:
         return None
-    fitted = data.fit(found, model.preprocessing)
+    fitted = found.fitted(model.preprocessing)
     (folder / "test.u8").write_bytes(fitted.tobytes())
     logits = reference_logits(model, data.normalize(fitted, model.preprocessing), weights)
     _write_floats(folder / "test-logits.f32", logits)

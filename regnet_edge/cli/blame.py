@@ -44,7 +44,7 @@ def command(
 
     opened = Artifact.load(artifact)
     model = opened.request.model
-    found = blame(opened, preprocess(images_for(model, images, count), model.preprocessing), weights)
+    found = blame(opened, preprocess(images_for(model, images, count).images, model.preprocessing), weights)
     _print_json(found) if as_json else _print(found)
     if plot is not None:
         from regnet_edge.converters.proof.blame_picture import picture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,12 +82,26 @@ def _print_table(verified: Sequence[Artifact]) -> None:
         click.echo(f"inside {artifact.path.name}: {'; '.join(_inside(artifact))}")
         for sentence in artifact.parity.failures if artifact.parity else ():
             click.echo(f"{artifact.path.name}: {sentence}", err=True)
+    for sentence in dict.fromkeys(s for a in verified for s in _of_images(a)):
+        click.echo(f"images: {sentence}", err=True)
 
 
 def _inside(artifact: Artifact) -> tuple[str, ...]:
     from regnet_edge.structure import sentences
 
     return sentences(artifact.request.target, artifact.structure, artifact.request.via)
+
+
+def _of_images(artifact: Artifact) -> Iterator[str]:
+    """Which folders became classes, and every remark."""
+    parity = artifact.parity
+    origin = parity.images_from if parity else None
+    if origin is None:
+        return
+    if origin.by and origin.source != "shipped":
+        classes, total = len(set(origin.classes.values())), artifact.request.model.config.num_classes
+        yield f"{origin.source}, folders matched with {classes:,} of {total:,} classes by {origin.by}"
+    yield from origin.remarks
 
 
 def _row(artifact: Artifact) -> tuple[str, ...]:

@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regnet_edge import data
-from regnet_edge.data import Images
+from regnet_edge.data import Labelled
 from regnet_edge.request import Preprocessing
 from regnet_edge.training.plan import Augmentation, TrainPlan
 
@@ -27,9 +26,9 @@ class Batches:
         return len(self.labels)
 
     @classmethod
-    def of(cls, images: Images, plan: TrainPlan) -> Batches:
+    def of(cls, images: Labelled, plan: TrainPlan) -> Batches:
         """The images, resized and cropped once."""
-        pixels = data.fit(images, plan.preprocessing).transpose(0, 3, 1, 2)
+        pixels = images.fitted(plan.preprocessing).transpose(0, 3, 1, 2)
         return cls(torch.tensor(pixels).to(plan.device), torch.tensor(images.labels).to(plan.device))
 
     @property

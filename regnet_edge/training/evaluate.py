@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from regnet_edge.data import Images
+from regnet_edge.data import Labelled
 from regnet_edge.model import RegNet
 from regnet_edge.request import Preprocessing
 from regnet_edge.training.batches import Batches, generator, network_input
@@ -50,7 +50,7 @@ def correct(net: RegNet, images: Batches, how: Preprocessing) -> Tensor:
     return torch.cat(found)
 
 
-def class_accuracy(right: Tensor, images: Images) -> dict[str, float]:
+def class_accuracy(right: Tensor, images: Labelled) -> dict[str, float]:
     """Top-1 accuracy of each class that occurs, by name."""
     hits = right.cpu().numpy()
     labels = np.asarray(images.labels)

@@ -15,6 +15,7 @@ from regnet_edge import codec, data
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.data import Images
 from regnet_edge.errors import DataError, UsageError
+from regnet_edge.folders import Pictures, read_folder
 from regnet_edge.request import IMAGENET, Preprocessing
 
 Device = Literal["cpu", "cuda"]
@@ -164,8 +165,8 @@ class TrainResult:
 class Dataset:
     """What a plan trains on and what it is measured on."""
 
-    train: Images
-    evaluation: Images
+    train: Images | Pictures
+    evaluation: Images | Pictures
     evaluated_on: str
 
 
@@ -189,7 +190,7 @@ def read(plan: TrainPlan) -> Dataset:
     return Dataset(train, evaluation, name)
 
 
-def read_source(source: str) -> tuple[Images, Images | None, str]:
+def read_source(source: str) -> tuple[Images | Pictures, Images | Pictures | None, str]:
     """(training images, images to evaluate on or None, what those are called)."""
     if _is_fashion(source):
         folder = Path(source.partition(":")[2] or data.FASHION_MNIST_DIR)
@@ -197,8 +198,8 @@ def read_source(source: str) -> tuple[Images, Images | None, str]:
     folder = Path(source)
     if (folder / "train").is_dir():
         val = folder / "val"
-        return data.read_folder(folder / "train"), data.read_folder(val) if val.is_dir() else None, "val"
-    return data.read_folder(folder), None, "holdout"
+        return read_folder(folder / "train"), read_folder(val) if val.is_dir() else None, "val"
+    return read_folder(folder), None, "holdout"
 
 
 def _is_fashion(source: str) -> bool:
@@ -218,7 +219,7 @@ def adapt(
         classes, how = data.FASHION_MNIST_CLASSES, data.FASHION_MNIST
     else:
         folder = Path(source)
-        classes = data.class_folders(folder / "train" if (folder / "train").is_dir() else folder)
+        classes = read_folder(folder / "train" if (folder / "train").is_dir() else folder).class_names
         how = replace(IMAGENET if config.in_channels != 1 else GRAY, resolution=32, resize_px=32)
     if not classes:
         raise DataError(f"{source} has no classes; put the images into one sub-folder a class")

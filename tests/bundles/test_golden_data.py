@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from regnet_edge import codec, data
+from regnet_edge import codec, data, pictures
 from regnet_edge.artifact import Artifact
 from regnet_edge.bundles import golden, layout
 from regnet_edge.errors import ArtifactError, UsageError
@@ -30,7 +30,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[golden.Golden, Pa
 @pytest.mark.parametrize("case", CASES, ids=[c["name"] for c in CASES])
 def test_the_vectors_are_what_this_preprocessing_makes(case: dict[str, object]) -> None:
     how = codec.from_json(case["preprocessing"], Preprocessing)
-    fitted = data.fit(data.Images((data._read_image(VECTORS / str(case["picture"])),)), how)
+    fitted = data.fit(data.Images((pictures.read(VECTORS / str(case["picture"])),)), how)
     side = (how.resolution, how.resolution)
     kept = np.frombuffer((VECTORS / str(case["pixels"])).read_bytes(), np.uint8).reshape(*side, how.channels)
     assert np.abs(fitted[0].astype(int) - kept).max() <= 1  # another Pillow may decode a JPEG one step off
@@ -39,7 +39,7 @@ def test_the_vectors_are_what_this_preprocessing_makes(case: dict[str, object]) 
 
 
 def test_all_eight_exif_orientations_show_the_same_upright_picture() -> None:
-    sizes = {o: data._read_image(VECTORS / f"exif-{o}.jpg").shape[:2] for o in range(1, 9)}
+    sizes = {o: pictures.read(VECTORS / f"exif-{o}.jpg").shape[:2] for o in range(1, 9)}
     assert [sizes[o] for o in (1, 2, 3, 4)] == [(32, 48)] * 4
     assert [sizes[o] for o in (5, 6, 7, 8)] == [(48, 32)] * 4
 

@@ -19,6 +19,7 @@ from regnet_edge.converters.onnx import quantize as onnx_quantize
 from regnet_edge.converters.proof import metrics, parity
 from regnet_edge.converters.worker import check_structure
 from regnet_edge.errors import DataError, UsageError
+from regnet_edge.folders import read_folder
 from regnet_edge.model import build_latency_subject, fold_batch_norm
 from regnet_edge.request import ExportRequest, ModelSpec, WeightsRef
 
@@ -54,7 +55,7 @@ def test_the_same_seed_draws_the_same_images_and_another_seed_others():
 
 def test_a_folder_and_an_npz_of_the_same_images_give_the_same_calibration(tmp_path):
     folder = folder_of(tmp_path / "images", 5)
-    data.write_npz(data.read_folder(folder), tmp_path / "images.npz")
+    data.write_npz(read_folder(folder).decoded(), tmp_path / "images.npz")
     made = [quantize.calibration(MODEL, str(tmp_path / name)) for name in ("images", "images.npz")]
     assert made[0].sha256 == made[1].sha256
     assert made[0].images == 5

@@ -28,13 +28,6 @@ def gray(n: int = 12, side: int = 8, classes: int = 3) -> Images:
     return Images(RNG.integers(0, 256, (n, side, side), np.uint8), labels, tuple("abcdefghij"[:classes]))
 
 
-def write_png(path: Path, shape: tuple[int, ...] = (6, 5, 3)) -> np.ndarray:
-    pixels = RNG.integers(0, 256, shape, np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-    return pixels
-
-
 def write_idx(folder: Path, images: np.ndarray, labels: np.ndarray, *, packed: bool) -> None:
     for name, array in (("images-idx3", images), ("labels-idx1", labels)):
         content = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
@@ -43,49 +36,6 @@ def write_idx(folder: Path, images: np.ndarray, labels: np.ndarray, *, packed: b
             file.with_name(file.name + ".gz").write_bytes(gzip.compress(content))
         else:
             file.write_bytes(content)
-
-
-class TestFolders:
-    def test_sub_folders_in_order_of_their_names_are_the_classes(self, tmp_path: Path) -> None:
-        cat, dog = write_png(tmp_path / "cat/1.png"), write_png(tmp_path / "dog/1.png")
-        images = data.read_folder(tmp_path)
-        assert images.class_names == ("cat", "dog")
-        assert images.labels is not None
-        assert images.labels.tolist() == [0, 1]
-        assert np.array_equal(images.pixels, np.stack([cat, dog]))
-
-    def test_a_flat_folder_has_no_labels_and_sizes_may_differ(self, tmp_path: Path) -> None:
-        write_png(tmp_path / "b.png", (6, 5, 3))
-        write_png(tmp_path / "a.png", (3, 4))  # gray becomes RGB beside RGB
-        (tmp_path / "notes.txt").write_text("no image")
-        images = data.read_folder(tmp_path)
-        assert images.labels is None
-        assert [p.shape for p in images.pixels] == [(3, 4, 3), (6, 5, 3)]
-
-    def test_gray_images_stay_gray_where_all_are(self, tmp_path: Path) -> None:
-        pixels = write_png(tmp_path / "a.png", (3, 4))
-        assert np.array_equal(data.read_folder(tmp_path).pixels[0], pixels)
-
-    def test_a_photo_is_turned_upright(self, tmp_path: Path) -> None:
-        image = Image.fromarray(RNG.integers(0, 256, (4, 6, 3), np.uint8))
-        exif = Image.Exif()
-        exif[0x0112] = 6  # rotated by 90 degrees
-        image.save(tmp_path / "a.jpg", exif=exif)
-        assert data.read_folder(tmp_path).pixels[0].shape == (6, 4, 3)
-
-    def test_a_missing_folder_an_empty_one_and_a_bad_image_are_named(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match=r"no folder at .*nowhere; give one"):
-            data.read_folder(tmp_path / "nowhere")
-        with pytest.raises(DataError, match=r"no images in .*; put some there"):
-            data.read_folder(tmp_path)
-        write_png(tmp_path / "cat/1.png")
-        (tmp_path / "dog").mkdir()
-        with pytest.raises(DataError, match=r"no images in .*dog"):
-            data.read_folder(tmp_path)
-        for content in (b"no image", (tmp_path / "cat/1.png").read_bytes()[:60], b""):
-            (tmp_path / "dog/2.png").write_bytes(content)
-            with pytest.raises(DataError, match=r"cannot read the image .*2\.png .*; remove or replace it"):
-                data.read_folder(tmp_path)
 
 
 class TestFiles:

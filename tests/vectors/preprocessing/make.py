@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from regnet_edge import codec, data
+from regnet_edge import codec, data, pictures
 from regnet_edge.request import Preprocessing
 
 HERE = Path(__file__).parent
@@ -113,7 +113,7 @@ def main() -> None:
     """Write pictures, tensors and the index."""
     index = []
     for name, picture, asked in cases():
-        pixels = data._read_image(HERE / picture)  # upright and gray or RGB, as every reader of the project
+        pixels = pictures.read(HERE / picture)  # upright and gray or RGB, as every reader of the project
         fitted = data.fit(data.Images((pixels,)), asked)
         (HERE / f"{name}.u8").write_bytes(fitted.tobytes())
         (HERE / f"{name}.f32").write_bytes(data.normalize(fitted, asked).astype("<f4").tobytes())
