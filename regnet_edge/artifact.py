@@ -83,6 +83,34 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondOpinion:
+    """How near a file comes to somebody else's model, which prepared the raw pictures by itself.
+
+    reference: what it was compared with (timm:NAME, ...). pixel_steps: the largest difference of both
+    inputs in 1/255, None where the other's is not shown or has another shape. same_input_db: SQNR of the
+    answers on the other's own input; sqnr_db: from picture to answer, each with its own preprocessing.
+    """
+
+    reference: str
+    evaluator: str
+    images: int
+    pixel_steps: float | None
+    same_input_db: float | None
+    sqnr_db: float
+    max_abs_error: float
+    top1_agreement: float
+    accuracy: float | None
+    reference_accuracy: float | None
+    failures: tuple[str, ...] = ()
+    images_from: ImagesRef | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the file computes what the other model does, from picture to answer."""
+        return not self.failures
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """A converted file and what its sidecar says of it."""
 
@@ -94,6 +122,7 @@ class Artifact:
     structure: Structure
     convert_s: float
     parity: Parity | None = None
+    second_opinion: SecondOpinion | None = None
 
     @property
     def sidecar(self) -> Path:

@@ -90,7 +90,7 @@ def measure(artifact: Artifact, expected: Reference, found: Floats, evaluator: s
 
     evaluator is what computed them, the target's own where it is not said.
     """
-    wanted = softmax(expected.logits) if artifact.request.classifier else expected.logits
+    wanted = as_answers(expected.logits, artifact)
     labels = expected.labels
     measured = Parity(
         evaluator=evaluator or target(artifact.request.target).evaluator(),
@@ -104,6 +104,11 @@ def measure(artifact: Artifact, expected: Reference, found: Floats, evaluator: s
         images_from=expected.origin,
     )
     return replace(measured, failures=failures(measured, artifact))
+
+
+def as_answers(logits: Floats, artifact: Artifact) -> Floats:
+    """Logits as the file gives them: probabilities where it is a classifier."""
+    return softmax(logits) if artifact.request.classifier else logits
 
 
 def failures(measured: Parity, artifact: Artifact) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from regnet_edge.artifact import Artifact
+    from regnet_edge.artifact import Artifact, ImagesRef
     from regnet_edge.converters.proof.matrix import Matrix
 
 COLUMNS = (
@@ -36,6 +36,14 @@ COLUMNS = (
 @click.option(
     "--runtime", type=click.Choice(["tflite-runtime"]), help="Another runtime; see regnet-edge env."
 )
+@click.option(
+    "--reference",
+    default="",
+    help="Another model: timm:NAME, torchvision:NAME, hf:DIR, FILE, MODULE:FUNCTION.",
+)
+@click.option(
+    "--reference-weights", default="", help="Checkpoint that timm's or torchvision's own class loads instead."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the measurements as JSON.")
 def command(
     artifacts: Sequence[Path],
@@ -43,6 +51,8 @@ def command(
     count: int,
     weights: str,
     runtime: str | None,
+    reference: str,
+    reference_weights: str,
     as_json: bool,
 ) -> None:
     """Run each file in its own runtime and compare it with the definition on real images.
@@ -53,10 +63,19 @@ def command(
     is named. convs counts the file's convolutions, in brackets the grouped ones; top-1 is its accuracy,
     in brackets the definition's, where labels are known.
 
+    With --reference, each file is compared with somebody else's model on the raw pictures instead, each
+    side with its own preprocessing: the one check that finds what a file and our definition have both wrong.
+    A MODULE:FUNCTION takes a PIL image and gives its logits.
+
     \b
     regnet-edge verify out/*
     regnet-edge verify out/model.onnx --images photos/ --json
+    regnet-edge verify out/mine.onnx --images photos/ --reference timm:regnety_004 \\
+        --reference-weights mine.pth
     """
+    if reference or reference_weights:
+        _second_opinions(artifacts, images, count, reference, reference_weights, as_json)
+        return
     from regnet_edge.artifact import without_sidecars
     from regnet_edge.converters.proof.matrix import of_runs
     from regnet_edge.converters.proof.parity import run_all
@@ -74,6 +93,70 @@ def command(
         sys.exit(1)
 
 
+OPINION_COLUMNS = ("file", "images", "pixels", "equal input dB", "SQNR dB", "agree", "top-1", "verdict")
+
+
+def _second_opinions(
+    paths: Sequence[Path], images: Path | None, count: int, reference: str, weights: str, as_json: bool
+) -> None:
+    """Each file against the other model; ends the program with exit code 1 where one differs."""
+    from regnet_edge.artifact import Artifact, without_sidecars
+    from regnet_edge.converters.proof.others import other_model
+    from regnet_edge.converters.proof.reference import against
+
+    artifacts = [Artifact.load(path) for path in without_sidecars(paths)]
+    config = artifacts[0].request.model.config
+    other = other_model(reference, config.num_classes, config.in_channels, weights)
+    judged = against(artifacts, other, images, count)
+    if as_json:
+        _print_opinions_json(judged)
+    else:
+        _print_opinions(judged)
+    if any(a.second_opinion is None or not a.second_opinion.passed for a in judged):
+        sys.exit(1)
+
+
+def _print_opinions(judged: Sequence[Artifact]) -> None:
+    from regnet_edge.cli._tables import print_table
+
+    rows = [_opinion_row(a) for a in judged]
+    print_table(OPINION_COLUMNS, rows)
+    opinions = [(a.path.name, a.second_opinion) for a in judged if a.second_opinion]
+    for name in dict.fromkeys(opinion.reference for _, opinion in opinions):
+        click.echo(f"reference: {name}, which prepared the raw pictures by itself")
+    for file, opinion in opinions:
+        for sentence in opinion.failures:
+            click.echo(f"{file}: {sentence}", err=True)
+    for sentence in dict.fromkeys(s for _, o in opinions for s in _of_images(o.images_from)):
+        click.echo(f"images: {sentence}", err=True)
+
+
+def _opinion_row(artifact: Artifact) -> tuple[str, ...]:
+    opinion = artifact.second_opinion
+    assert opinion is not None  # noqa: S101  # it was measured just now
+    known = opinion.accuracy is not None and opinion.reference_accuracy is not None
+    steps, equal = opinion.pixel_steps, opinion.same_input_db
+    return (
+        artifact.path.name,
+        f"{opinion.images:,}",
+        "not shown" if steps is None else f"{steps:.2f}/255",
+        "-" if equal is None else f"{equal:.1f}",
+        f"{opinion.sqnr_db:.1f}",
+        f"{opinion.top1_agreement:.2%}",
+        f"{opinion.accuracy:.2%} ({opinion.reference_accuracy:.2%})" if known else "no labels",
+        "pass" if opinion.passed else "FAIL",
+    )
+
+
+def _print_opinions_json(judged: Sequence[Artifact]) -> None:
+    import json
+
+    from regnet_edge import codec
+
+    files = [{"file": str(a.path), "second_opinion": codec.to_json(a.second_opinion)} for a in judged]
+    click.echo(json.dumps({"files": files}, indent=2, ensure_ascii=False))
+
+
 def _print_table(verified: Sequence[Artifact]) -> None:
     from regnet_edge.cli._tables import print_table
 
@@ -82,7 +165,7 @@ def _print_table(verified: Sequence[Artifact]) -> None:
         click.echo(f"inside {artifact.path.name}: {'; '.join(_inside(artifact))}")
         for sentence in artifact.parity.failures if artifact.parity else ():
             click.echo(f"{artifact.path.name}: {sentence}", err=True)
-    for sentence in dict.fromkeys(s for a in verified for s in _of_images(a)):
+    for sentence in dict.fromkeys(s for a in verified if a.parity for s in _of_images(a.parity.images_from)):
         click.echo(f"images: {sentence}", err=True)
 
 
@@ -92,15 +175,12 @@ def _inside(artifact: Artifact) -> tuple[str, ...]:
     return sentences(artifact.request.target, artifact.structure, artifact.request.via)
 
 
-def _of_images(artifact: Artifact) -> Iterator[str]:
-    """Which folders became classes, and every remark."""
-    parity = artifact.parity
-    origin = parity.images_from if parity else None
+def _of_images(origin: ImagesRef | None) -> Iterator[str]:
+    """How many folders became classes, and every remark."""
     if origin is None:
         return
     if origin.by and origin.source != "shipped":
-        classes, total = len(set(origin.classes.values())), artifact.request.model.config.num_classes
-        yield f"{origin.source}, folders matched with {classes:,} of {total:,} classes by {origin.by}"
+        yield f"{origin.source}: {len(origin.classes):,} folders matched with classes by {origin.by}"
     yield from origin.remarks
 
 
