@@ -176,9 +176,10 @@ def test_timms_torchvisions_and_transformers_own_classes_agree_with_a_file_of_th
     for layout in ("timm", "torchvision"):
         weights.write(net, tmp_path / f"{layout}.pth", layout)
     weights.write(net, tmp_path / "hf", "hf")
-    transformers.ConvNextImageProcessor(size={"shortest_edge": 224}, crop_pct=0.875).save_pretrained(
-        tmp_path / "hf"
+    processor = transformers.ConvNextImageProcessor(
+        size={"shortest_edge": 224}, crop_pct=0.875, image_mean=IMAGENET.mean, image_std=IMAGENET.std
     )
+    processor.save_pretrained(tmp_path / "hf")
     ref = WeightsRef("file", str(tmp_path / "own.safetensors"), sha256_of(tmp_path / "own.safetensors"))
     own = Preprocessing("RGB", IMAGENET.mean, IMAGENET.std, 224, "bicubic", 256)
     (outcome,) = convert([ExportRequest(ModelSpec("x", config, ref, own), "onnx")], tmp_path / "out")

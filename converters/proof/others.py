@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 T = TypeVar("T")
+
+TENSOR_ROUNDING = 2.01  # steps of 1/255: transformers resizes tensors, whose bicubic rounds twice
 
 
 def other_model(text: str, classes: int, channels: int, weights: str = "") -> OtherModel:
@@ -105,7 +108,8 @@ def _hugging_face(name: str) -> OtherModel:
         found: torch.Tensor = processor(images=picture, return_tensors="pt")["pixel_values"][0]
         return found
 
-    return _of_module(text, "", net, prepare, answer=lambda found: found.logits)
+    made = _of_module(text, "", net, prepare, answer=lambda found: found.logits)
+    return made if type(processor).__name__.endswith("Pil") else replace(made, rounding=TENSOR_ROUNDING)
 
 
 def _of_module(

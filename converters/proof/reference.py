@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 BATCH = 16
-STEPS = 1.01  # of 1/255: what rounding may put between two ways of resizing
+ROUNDING = 1.01  # steps of 1/255 that rounding may put between two ways of resizing
 SAME_INPUT_DB = 80.0  # 1e-4 of the logits: sums of float32 in another order
 END_TO_END_DB = 30.0  # what pixels off by one step leave; another crop or interpolation stays below
 
@@ -45,13 +45,15 @@ class OtherModel:
     """Somebody else's model as a function of raw pictures, upright and in RGB (L for one channel).
 
     `prepare` makes its own input (c, h, w) of one picture, and `answer` logits (n, classes) of n inputs. A
-    model that does not show its input (shows_input False) prepares the logits themselves.
+    model that does not show its input (shows_input False) prepares the logits themselves. rounding: steps of
+    1/255 by which its resize may differ from Pillow's.
     """
 
     name: str
     prepare: Callable[[Image.Image], Floats]
     answer: Callable[[Floats], Floats]
     shows_input: bool = True
+    rounding: float = ROUNDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,11 @@ def second_opinion(
     for piece in _pieces(drawn.images):
         seen.append(_compare(artifact, other, piece))
         steps = _steps(seen[-1], how)
-        example = piece if example is None and not steps.within else example
+        example = piece if example is None and not steps.within(other.rounding) else example
         worst = worst.joined(steps)
         seen[-1] = replace(seen[-1], ours=seen[-1].ours[:0], theirs=None)
         progress(sum(len(s.wanted) for s in seen))
-    why = "" if worst.within or example is None else _why(other, example, how)
+    why = "" if worst.within(other.rounding) or example is None else _why(other, example, how)
     return _judged(artifact, other, drawn, seen, worst, why)
 
 
@@ -93,9 +95,8 @@ class _Steps:
     most: float = -1.0
     shapes: str = ""
 
-    @property
-    def within(self) -> bool:
-        return not self.shapes and self.most <= STEPS
+    def within(self, rounding: float) -> bool:
+        return not self.shapes and self.most <= rounding
 
     def joined(self, other: _Steps) -> _Steps:
         return _Steps(max(self.most, other.most), self.shapes or other.shapes)
@@ -178,14 +179,18 @@ def _judged(
         reference_accuracy=None if labels is None else float(np.mean(wanted.argmax(1) == labels)),
         images_from=drawn.origin,
     )
-    return replace(opinion, failures=_failures(opinion, artifact, steps, why))
+    apart = "" if steps.within(other.rounding) else _apart(steps, why)
+    return replace(opinion, failures=_failures(opinion, artifact, apart))
 
 
-def _failures(opinion: SecondOpinion, artifact: Artifact, steps: _Steps, why: str) -> tuple[str, ...]:
-    gate, found = GATES[artifact.request.precision], []
-    if not steps.within:
-        apart = steps.shapes or f"its pixels differ from the file's by up to {steps.most:.0f} of 255"
-        found.append(f"{apart}{f': {why}' if why else ''}")
+def _apart(steps: _Steps, why: str) -> str:
+    how_far = steps.shapes or f"its pixels differ from the file's by up to {steps.most:.0f} of 255"
+    return f"{how_far}: {why}" if why else how_far
+
+
+def _failures(opinion: SecondOpinion, artifact: Artifact, apart: str) -> tuple[str, ...]:
+    """A sentence for each thing that differs; `apart` says how the inputs do."""
+    gate, found = GATES[artifact.request.precision], [apart] if apart else []
     network = min(gate.sqnr_db, SAME_INPUT_DB)
     if opinion.same_input_db is not None and not opinion.same_input_db > network:
         found.append(
