@@ -124,7 +124,7 @@ def _pictures(found: data.Labelled, how: Preprocessing) -> data.Images:
 
 
 def _write_test_set(found: data.Labelled, model: ModelSpec, weights: str, folder: Path) -> LabelledSet | None:
-    from regnet_edge.converters.parity import reference_logits
+    from regnet_edge.converters.proof.parity import reference_logits
 
     if found.labels is None:
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -94,6 +94,7 @@ def test_a_heic_picture_gets_a_sentence_with_the_way_on(tmp_path: Path) -> None:
         pictures.read(tmp_path / "IMG_1.HEIC")
 
 
+@settings(deadline=None)
 @given(content=st.binary(max_size=200), suffix=st.sampled_from(["png", "jpg", "tif", "gif", "webp", "bmp"]))
 def test_whatever_is_in_a_file_it_is_read_or_refused_in_one_sentence(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str

@@ -185,7 +185,7 @@ def test_timms_torchvisions_and_transformers_own_classes_agree_with_a_file_of_th
     (outcome,) = convert([ExportRequest(ModelSpec("x", config, ref, own), "onnx")], tmp_path / "out")
     assert outcome.artifact is not None, outcome.failure
     cases = {
-        "timm:regnetx_004_tv": (own, str(tmp_path / "timm.pth")),
+        "timm:regnetx_004_tv": (replace(own, resize_px=232), str(tmp_path / "timm.pth")),
         "torchvision:regnet_x_400mf": (
             replace(own, interpolation="bilinear", resize_px=232),
             str(tmp_path / "torchvision.pth"),

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regnet_edge.classes import match
@@ -20,6 +20,7 @@ def test_folders_are_matched_with_labels_whatever_case_spaces_and_slashes_are() 
     assert found.by_folder == {"ANKLE_BOOT": 9, "T-shirt_top": 0, "bag": 8}
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.sets(st.integers(0, 9), min_size=1), st.booleans())
 def test_a_subset_of_the_classes_counts_as_those(chosen: set[int], shout: bool) -> None:
     order = sorted(chosen, key=lambda i: FASHION_MNIST_CLASSES[i])
@@ -28,6 +29,7 @@ def test_a_subset_of_the_classes_counts_as_those(chosen: set[int], shout: bool) 
     assert found.classes == tuple(order)
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.lists(st.integers(0, 999), min_size=1, max_size=20, unique=True), st.booleans())
 def test_wordnet_ids_are_imagenets_classes(chosen: list[int], named: bool) -> None:
     folders = [wordnet_ids()[i] + ("_" + imagenet_labels()[i].replace(" ", "_")) * named for i in chosen]
