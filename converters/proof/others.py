@@ -149,7 +149,8 @@ def _file(path: Path) -> OtherModel:
     run, how = target(artifact.request.target).run, artifact.request.model.preprocessing
 
     def prepare(picture: Image.Image) -> Floats:
-        return preprocess(Images(np.asarray(picture)[None]), how)[0]
+        pixels: Floats = preprocess(Images(np.asarray(picture)[None]), how)[0]
+        return pixels
 
     return OtherModel(str(path), prepare, lambda inputs: run(artifact, inputs))
 
