@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import multiprocessing
 import os
 import re
@@ -18,8 +19,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
+from regnet_edge.cli.sweep import command
 from regnet_edge.design_space import cluster, records, workers
 from regnet_edge.design_space.population import Task, Trainer, subjects
 from regnet_edge.design_space.records import Record, Subject
@@ -28,7 +31,7 @@ from regnet_edge.design_space.spaces import ANYNET_X_A
 from regnet_edge.design_space.spans import Span
 from regnet_edge.design_space.stage_counts import Frame
 from regnet_edge.design_space.sweep import Population, Shard, Step, read_population, sweep
-from regnet_edge.errors import DataError, ToolError, UsageError
+from regnet_edge.errors import DataError, RegNetEdgeError, ToolError, UsageError
 from regnet_edge.training.plan import Augmentation
 
 TINY = replace(
@@ -273,3 +276,59 @@ class TestCluster:
         monkeypatch.setattr(cluster, "PATIENCE_S", 0.2)
         with pytest.raises(ToolError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9; start one"):
             list(cluster.train_all(population.task, population.subjects, "tcp://127.0.0.1:9"))
+
+
+class TestVerb:
+    def test_a_sweep_killed_in_the_middle_ends_with_the_table_of_one_that_was_not(
+        self, task: Task, tmp_path: Path
+    ) -> None:
+        space = "AnyNetX_A:stages=2,d=1-2,w=8-16,stem_width=8,stem_stride=1"
+        asked = ["sweep", space, "--data", task.data, "--nets", "4", "--epochs", "2", "-r", "8"]
+        start = [
+            sys.executable,
+            "-c",
+            "from regnet_edge.cli import main; main()",
+            *asked,
+            "--batch-size",
+            "8",
+            "--json",
+            "--out",
+        ]
+        killed = subprocess.Popen(
+            [*start, str(tmp_path / "killed")], stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert killed.stderr is not None
+        for line in killed.stderr:
+            if line.startswith("1/4"):
+                break
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
+        killed.stderr.close()
+        kept = records.read(tmp_path / "killed").records
+        assert 1 <= len(kept) < 4
+        done = subprocess.run([*start, str(tmp_path / "killed")], capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout)["trained"] == 4
+        found = records.read(tmp_path / "killed").records
+        assert found[: len(kept)] == kept  # not trained again
+        trainer = Trainer(replace(task, augmentation=Augmentation(), precise_bn=1024))
+        assert outcome(found) == outcome(trainer.record(r.subject) for r in found)
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            (["AnyNetX_A", "--shard", "2"], "a shard reads I/N"),
+            (["AnyNetX_A", "--shard", "3/2"], "a shard is I/N with 1 <= I <= N"),
+            (["AnyNetX_A", "--flops", "1-2"], "no network in 1e-06 to 2e-06 MF: AnyNetX_A reaches"),
+            (["AnyNetX_Z"], "unknown design space"),
+            (["AnyNetX_A", "--data", "nowhere"], "nowhere has no classes"),
+        ],
+    )
+    def test_what_cannot_be_meant_is_refused_before_anything_is_trained(
+        self, arguments: list[str], sentence: str, task: Task, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "out"
+        asked = ["--data", task.data, "--nets", "2", "--out", str(out), *arguments]
+        error = CliRunner().invoke(command, asked).exception
+        assert isinstance(error, RegNetEdgeError)
+        assert sentence in str(error)
+        assert not list(out.glob("*.jsonl"))
