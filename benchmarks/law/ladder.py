@@ -241,18 +241,18 @@ Tell = Callable[[LadderProgress], None]
 Clock = Callable[[], float]
 
 
-def make_all(plan: LadderPlan, make: Make, tell: Tell, clock: Clock = time.monotonic) -> list[Path]:
-    """Every file of the plan; a network that cannot be converted is told and left out."""
+def make_all(rungs: Sequence[Rung], make: Make, tell: Tell, clock: Clock = time.monotonic) -> list[Path]:
+    """Every file of the networks; one that cannot be converted is told and left out."""
     start, files = clock(), list[Path]()
-    for done, rung in enumerate(plan.rungs, 1):
+    for done, rung in enumerate(rungs, 1):
         remark = ""
         try:
             files += make(rung)
         except RegNetEdgeError as error:
             remark = str(error)
-        tell(LadderProgress("convert", rung.name, done, len(plan.rungs), clock() - start, remark))
+        tell(LadderProgress("convert", rung.name, done, len(rungs), clock() - start, remark))
     if not files:
-        raise MeasurementError("no network of the ladder could be converted; see regnet-edge doctor")
+        raise MeasurementError("none of the networks could be converted; see regnet-edge doctor")
     return files
 
 

@@ -75,7 +75,7 @@ def command(
         return
     files = workbench.Files(out / ladder.MODELS_FOLDER, target, resolution)
     bench = workbench.Bench(host, how, ("regnet-edge", *sys.argv[1:]), _remark)
-    paths = ladder.make_all(drawn, lambda r: files.make(r.name, r.config, settings.precisions), _tell)
+    paths = ladder.make_all(drawn.rungs, lambda r: files.make(r.name, r.config, settings.precisions), _tell)
     added = ladder.Climb(rounds, seed, results, _tell).run(paths, bench.measure)
     _end(out, results, added, as_json)
 
