@@ -1,20 +1,23 @@
 """How the definition becomes a file for a runtime, and how that file is run here.
 
 A target is one module with one object, found through the entry-point group `regnet_edge.converters`;
-third parties join the same way. Importing a target's module loads nothing heavy.
+third parties join the same way. Importing a target's module loads nothing heavy. A request is given to its
+converter once (`assign`), and travels with it from there.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from regnet_edge.artifact import Artifact, Structure
 from regnet_edge.errors import ToolError, UnknownNameError, UsageError
 from regnet_edge.request import ExportRequest, Precision
+
+from .options import TargetOptions, marks, read
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +75,10 @@ class Converter(Protocol):
     precisions: frozenset[Precision]
     packages: tuple[str, ...]  # distributions it needs, the ones whose versions the sidecar records
     takes_program: bool  # whether convert reads Source.program
+    options: type[TargetOptions]  # what this target alone can be asked
+
+    def tools(self, request: ExportRequest) -> dict[str, str]:
+        """Versions of everything that makes the request's file; raises ToolError for what is missing."""
 
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file and return what is inside it."""
@@ -113,6 +120,37 @@ def target(name: str) -> Converter:
         if name in (converter.name, *converter.aliases):
             return converter
     raise UnknownNameError("target", name, [*known, "all"])
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A request with the converter that answers it and the options that this one reads from it."""
+
+    request: ExportRequest
+    converter: Converter = field(compare=False)
+    options: TargetOptions
+
+    @property
+    def stem(self) -> str:
+        """File name without suffix, such as regnety_400mf-224-fp32-image."""
+        return "-".join((self.request.stem, *marks(self.options)))
+
+    def path(self, out: Path) -> Path:
+        """Where its file goes."""
+        return out / (self.stem + self.converter.suffix)
+
+    def tools(self) -> dict[str, str]:
+        """Versions of everything that makes its file; raises ToolError for what is missing."""
+        return self.converter.tools(self.request)
+
+
+def assign(request: ExportRequest) -> Assignment:
+    """Find the request's converter; raises UsageError for a precision or an option that it has not."""
+    converter = target(request.target)
+    check_precision(converter, request.precision)
+    options = read(converter.options, request.options, converter.name)
+    options.check(request)
+    return Assignment(request, converter, options)
 
 
 def check_precision(converter: Converter, precision: Precision) -> None:

@@ -19,12 +19,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regnet_edge import codec
-from regnet_edge.artifact import Artifact, graph_of
+from regnet_edge.artifact import Artifact
 from regnet_edge.errors import ArtifactError, RegNetEdgeError
 from regnet_edge.files import move, replacing, size_of
-from regnet_edge.request import ExportRequest
 
-from .tools import tools, versions
+from . import Assignment, assign
+from .tools import versions
 
 ENVIRONMENT_VARIABLE = "REGNET_EDGE_CACHE"
 OFF = "off"
@@ -58,12 +58,12 @@ class Cache:
             return None
         return cls(Path(named) if named else platformdirs.user_cache_path("regnet-edge") / "artifacts")
 
-    def get(self, request: ExportRequest, out: Path) -> Artifact | None:
+    def get(self, asked: Assignment, out: Path) -> Artifact | None:
         """The file that answers the request, copied to `out` with its sidecar; None where there is none.
 
         To be called within `claimed`. Raises RegNetEdgeError where `out` cannot be written.
         """
-        entry = self.folder / key_of(request)
+        entry = self.folder / key_of(asked)
         found = _read(entry)
         if found is None:
             _remove(entry)
@@ -71,7 +71,7 @@ class Cache:
         with contextlib.suppress(OSError):
             os.utime(entry)
         with replacing(out) as scratch:
-            answer = _copied(replace(found, request=request), scratch)
+            answer = _copied(replace(found, request=asked.request), scratch)
             for companion in answer.companions:
                 move(companion, out.with_name(companion.name))
         return replace(answer, path=out)
@@ -81,7 +81,7 @@ class Cache:
         with contextlib.suppress(OSError, RegNetEdgeError):
             if artifact.bytes > self.limit_bytes:
                 return
-            with replacing(self.folder / key_of(artifact.request)) as scratch:
+            with replacing(self.folder / key_of(assign(artifact.request))) as scratch:
                 scratch.mkdir()
                 _copied(artifact, scratch / artifact.path.name)
             self.prune(self.limit_bytes)
@@ -89,7 +89,7 @@ class Cache:
     def renew(self, artifact: Artifact) -> None:
         """Keep a newer sidecar, such as one with parity, of a file that is in the cache."""
         with contextlib.suppress(OSError, RegNetEdgeError):
-            kept = _read(self.folder / key_of(artifact.request), check_hash=False)
+            kept = _read(self.folder / key_of(assign(artifact.request)), check_hash=False)
             if kept is not None and kept.sha256 == artifact.sha256:
                 replace(artifact, path=kept.path).save()
 
@@ -125,26 +125,26 @@ class Cache:
         return []
 
     @contextlib.contextmanager
-    def claimed(self, requests: Iterable[ExportRequest], *, wait: bool) -> Iterator[list[ExportRequest]]:
+    def claimed(self, asked: Iterable[Assignment], *, wait: bool) -> Iterator[list[Assignment]]:
         """Those requests that no other process may get, make or drop within the block.
 
         With `wait` all of them, after whoever had them; without, those that are free at once. A process
         that waits holds only keys that sort before, so that two cannot wait for each other.
         """
-        keys = {request: key_of(request) for request in requests}
+        keys = {assignment: key_of(assignment) for assignment in asked}
         with contextlib.ExitStack() as stack:
             mine = {
                 key
                 for key in sorted(set(keys.values()))
                 if stack.enter_context(_locked(_lock_of(self.folder / key), wait=wait))
             }
-            yield [request for request, key in keys.items() if key in mine]
+            yield [assignment for assignment, key in keys.items() if key in mine]
 
 
-def key_of(request: ExportRequest) -> str:
+def key_of(asked: Assignment) -> str:
     """Hex sha256 of the request, the versions of its tools, and this package's own code."""
-    found = {**tools(request), **versions(("torch", "regnet-edge"))}
-    text = codec.canonical((request.key, found, _own_code()))
+    found = {**asked.tools(), **versions(("torch", "regnet-edge"))}
+    text = codec.canonical((asked.request.key, found, _own_code()))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -193,9 +193,10 @@ def _copied(artifact: Artifact, to: Path) -> Artifact:
         shutil.copytree(artifact.path, to)
     else:
         shutil.copyfile(artifact.path, to)
-    if artifact.request.keep_graph:
-        shutil.copyfile(graph_of(artifact.path), graph_of(to))
     copy = replace(artifact, path=to)
+    for companion, place in zip(artifact.companions, copy.companions, strict=True):
+        if companion != artifact.sidecar:
+            shutil.copyfile(companion, place)
     copy.save()
     return copy
 

@@ -12,19 +12,21 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact, sidecar_of
 from regnet_edge.errors import ArtifactError, ConversionError, RegNetEdgeError
 from regnet_edge.request import ExportRequest
 
-from . import check_precision, target
+from . import Assignment, assign, check_precision, target
 from .cache import Cache
-from .tools import tools, versions
-from .worker import Event, Job, Task, read_events
+from .tools import versions
+from .worker import ConversionJob, Event, Task, read_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Outcome:
     failure: str = ""
 
 
+LONGEST = 200  # letters of a tool's own words in a sentence
 Progress = Callable[[ExportRequest, str], None]
 
 
@@ -58,24 +61,24 @@ def convert(
     the outcome, unless `force`. Raises UsageError for a precision that a target has not, and ToolError
     where a target's tools are missing.
     """
-    for request in requests:
-        check_precision(target(request.target), request.precision)
-        tools(request)
-    outcomes = {i: _standing(r, out, force) for i, r in enumerate(requests)}
+    asked = [assign(request) for request in requests]
+    for assignment in asked:
+        assignment.tools()
+    outcomes = {i: _standing(a, out, force) for i, a in enumerate(asked)}
     todo = [i for i, outcome in outcomes.items() if outcome is None]
     if todo:
-        made = _take_or_make([requests[i] for i in todo], out, cache, progress)
+        made = _take_or_make([asked[i] for i in todo], out, cache, progress)
         outcomes.update(zip(todo, made, strict=True))
     return [outcome for outcome in outcomes.values() if outcome is not None]
 
 
 def path_for(request: ExportRequest, out: Path) -> Path:
     """Where the file of a request goes."""
-    return out / (request.stem + target(request.target).suffix)
+    return assign(request).path(out)
 
 
-def _standing(request: ExportRequest, out: Path, force: bool) -> Outcome | None:
-    path = path_for(request, out)
+def _standing(asked: Assignment, out: Path, force: bool) -> Outcome | None:
+    request, path = asked.request, asked.path(out)
     if force or not (path.exists() or sidecar_of(path).exists()):
         return None
     try:
@@ -85,62 +88,74 @@ def _standing(request: ExportRequest, out: Path, force: bool) -> Outcome | None:
     if found.request.key != request.key:
         sentence = f"{path} was made from another request; pass --force to replace it, or another --out"
         return Outcome(request, None, failure=sentence)
-    if dict(found.tool_versions) != tools(request):
+    if dict(found.tool_versions) != asked.tools():
         return None
     return Outcome(request, found, reused=True)
 
 
 def _take_or_make(
-    requests: Sequence[ExportRequest], out: Path, cache: Cache | None, progress: Progress
+    asked: Sequence[Assignment], out: Path, cache: Cache | None, progress: Progress
 ) -> list[Outcome]:
     """First what no other process is busy with; then the rest, which that process has made by then."""
     if cache is None:
-        return _make(requests, out, progress)
-    outcomes: dict[ExportRequest, Outcome] = {}
+        return _make(asked, out, progress)
+    outcomes: dict[Assignment, Outcome] = {}
     for wait in (False, True):
-        with cache.claimed([r for r in requests if r not in outcomes], wait=wait) as mine:
-            outcomes.update((r, o) for r in mine if (o := _cached(r, out, cache)) is not None)
-            left = [r for r in mine if r not in outcomes]
+        with cache.claimed([a for a in asked if a not in outcomes], wait=wait) as mine:
+            outcomes.update((a, o) for a in mine if (o := _cached(a, out, cache)) is not None)
+            left = [a for a in mine if a not in outcomes]
             made = _make(left, out, progress) if left else []
             outcomes.update(zip(left, made, strict=True))
             for outcome in made:
                 if outcome.artifact is not None:
                     cache.put(outcome.artifact)
-    return [outcomes[r] for r in requests]
+    return [outcomes[a] for a in asked]
 
 
-def _cached(request: ExportRequest, out: Path, cache: Cache) -> Outcome | None:
-    found = cache.get(request, path_for(request, out))
-    return None if found is None else Outcome(request, found, cached=True)
+def _cached(asked: Assignment, out: Path, cache: Cache) -> Outcome | None:
+    found = cache.get(asked, asked.path(out))
+    return None if found is None else Outcome(asked.request, found, cached=True)
 
 
-def _make(requests: Sequence[ExportRequest], out: Path, progress: Progress) -> list[Outcome]:
-    job = Job(tuple(Task(r, str(path_for(r, out))) for r in requests))
+def _make(asked: Sequence[Assignment], out: Path, progress: Progress) -> list[Outcome]:
+    requests = [a.request for a in asked]
+    job = ConversionJob(tuple(Task(a.request, str(a.path(out))) for a in asked))
     failures: dict[int, str] = {}
     done: set[int] = set()
-    for event in _work(job):
-        progress(requests[event.task], event.kind)
-        if event.kind == "done":
-            done.add(event.task)
-        elif event.kind == "failed":
-            failures[event.task] = event.sentence
-    died = "the converting process ended without a word; is there enough memory?"
+    with tempfile.TemporaryFile() as said:
+        for event in _work(job, said):
+            progress(requests[event.task], event.kind)
+            if event.kind == "done":
+                done.add(event.task)
+            elif event.kind == "failed":
+                failures[event.task] = event.sentence
+        died = _last_words(said)
     return [
-        Outcome(r, Artifact.load(path_for(r, out), check_hash=False))
+        Outcome(a.request, Artifact.load(a.path(out), check_hash=False))
         if i in done
-        else Outcome(r, None, failure=failures.get(i, died))
-        for i, r in enumerate(requests)
+        else Outcome(a.request, None, failure=failures.get(i, died))
+        for i, a in enumerate(asked)
     ]
 
 
-def _work(job: Job) -> Iterator[Event]:
+def _last_words(said: BinaryIO) -> str:
+    """Why the process ended before it was done, by the last line that it wrote to its error stream."""
+    said.seek(0)
+    lines = said.read().decode(errors="replace").strip().splitlines()
+    if not lines:
+        return "the converting process ended without a word; is there enough memory?"
+    return f"the converting process ended ({lines[-1].strip()[:LONGEST]}); see regnet-edge doctor"
+
+
+def _work(job: ConversionJob, said: BinaryIO) -> Iterator[Event]:
+    """What the process tells; what it writes to its error stream goes to `said`."""
     command = [sys.executable, "-m", "regnet_edge.converters.worker"]
     with _ended(
         subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=said,
             text=True,
             start_new_session=True,
         )
@@ -160,7 +175,10 @@ def _ended(worker: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
         worker.wait()
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(worker.pid, signal.SIGTERM)
+            if hasattr(os, "killpg"):
+                os.killpg(worker.pid, signal.SIGTERM)
+            else:  # Windows has no process groups
+                worker.terminate()
         worker.wait()
 
 

@@ -6,9 +6,8 @@ import importlib.metadata
 from collections.abc import Iterable
 
 from regnet_edge.errors import ToolError
-from regnet_edge.request import ExportRequest
 
-from . import Converter, target
+from . import Converter
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
@@ -22,16 +21,6 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
                 f"{package} is not installed; pip install 'regnet-edge[all]', then see regnet-edge doctor"
             ) from None
     return found
-
-
-def tools(request: ExportRequest) -> dict[str, str]:
-    """Versions of everything that makes the request's file; raises ToolError for what is missing."""
-    found = versions(target(request.target).packages)
-    if not request.via:
-        return found
-    from .guests.onnx_tf import tool_versions
-
-    return {**found, **tool_versions()}
 
 
 def installed(converter: Converter) -> bool:

@@ -1,6 +1,6 @@
 """The process that converts: loads the network once, then one forked process a target.
 
-It reads a Job as JSON on standard input and writes one Event as a JSON line whenever something
+It reads a ConversionJob as JSON on standard input and writes one Event as a JSON line whenever something
 happened; everything the tools print goes nowhere. Forked processes share the loaded network and its
 export without a copy. Where forking is unsafe (macOS) the targets run one after the other.
 """
@@ -14,7 +14,7 @@ import multiprocessing.connection
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TextIO
@@ -26,10 +26,9 @@ from regnet_edge.errors import ConversionError, RegNetEdgeError
 from regnet_edge.files import move, replacing
 from regnet_edge.request import Calibration, ExportRequest
 
-from . import Converter, Source, target
+from . import Assignment, Source, assign
 from .int8.calibration import images
 from .int8.network import network
-from .tools import tools
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -51,7 +50,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ConversionJob:
     """Files to make from one model."""
 
     tasks: tuple[Task, ...]
@@ -84,29 +83,37 @@ class Reporter:
 
 @dataclass(slots=True)
 class Workshop:
-    """The loaded network, and what is made of it when it is first needed."""
+    """What is to be made, by whom; the loaded network, and what is made of it when it is first needed."""
 
-    job: Job
+    job: ConversionJob
+    asked: tuple[Assignment, ...]
     module: RegNet
     _source: Source | None = field(default=None)
     _images: dict[Calibration, NDArray[np.float32]] = field(default_factory=dict)
 
-    def source(self, request: ExportRequest) -> Source:
-        """What the request's converter takes: the module, its export, the calibration images."""
+    @classmethod
+    def of(cls, job: ConversionJob) -> Workshop:
+        """Load the network and find each task's converter."""
+        first = job.tasks[0].request
+        asked = tuple(assign(task.request) for task in job.tasks)
+        return cls(job, asked, network(first.model, equalize=first.equalize))
+
+    def source(self, index: int) -> Source:
+        """What that task's converter takes: the module, its export, the calibration images."""
+        request = self.asked[index].request
         chosen = request.calibration
         if chosen is not None and chosen not in self._images:
             self._images[chosen] = images(request.model, chosen)
         seen = self._images[chosen] if chosen is not None else None
-        return replace(self._network(target(request.target)), calibration=seen)
+        return replace(self._network(self.asked[index]), calibration=seen)
 
-    def _network(self, converter: Converter) -> Source:
+    def _network(self, asked: Assignment) -> Source:
         import torch
 
-        request = self.job.tasks[0].request
-        model = request.model
+        request, model = asked.request, asked.request.model
         size = (request.batch, model.config.in_channels, model.resolution, model.resolution)
         example = torch.zeros(size)
-        if not converter.takes_program:
+        if not asked.converter.takes_program:
             return Source(self.module, example)
         if self._source is None:
             with torch.no_grad():
@@ -115,15 +122,15 @@ class Workshop:
         return self._source
 
 
-def make(task: Task, workshop: Workshop) -> Artifact:
+def make(index: int, workshop: Workshop) -> Artifact:
     """Convert, check, describe, and put file and sidecar in place together."""
-    converter, out = target(task.request.target), Path(task.out)
+    asked, out = workshop.asked[index], Path(workshop.job.tasks[index].out)
     start = time.perf_counter()
     with replacing(out) as scratch:
-        found = converter.convert(task.request, workshop.source(task.request), scratch)
-        check_structure(task.request, found)
+        found = asked.converter.convert(asked.request, workshop.source(index), scratch)
+        check_structure(asked.request, found)
         seconds = time.perf_counter() - start
-        made = Artifact.describe(scratch, task.request, found, tools(task.request), seconds)
+        made = Artifact.describe(scratch, asked.request, found, asked.tools(), seconds)
         made.save()
         for companion in made.companions:
             move(companion, out.with_name(companion.name))
@@ -133,9 +140,9 @@ def make(task: Task, workshop: Workshop) -> Artifact:
 def check_structure(request: ExportRequest, found: Structure) -> None:
     """Raise ConversionError where grouped convolutions were split, or layers lost.
 
-    The old route splits them always: its count is reported, not refused.
+    Where a route splits them always, its count is reported, not refused.
     """
-    if request.via:
+    if found.splits_groups:
         return
     expected = [x for x in layers(request.model.config, request.model.resolution) if x.kind == "conv"]
     grouped = sum(x.groups > 1 for x in expected)
@@ -151,7 +158,7 @@ def attempt(index: int, workshop: Workshop, reporter: Reporter) -> None:
     """Make one file and tell how it went."""
     reporter.tell(Event(index, "started"))
     try:
-        make(workshop.job.tasks[index], workshop)
+        make(index, workshop)
     except RegNetEdgeError as error:
         reporter.tell(Event(index, "failed", str(error)))
     except Exception as error:  # noqa: BLE001  # a converter may raise anything; the sentence names it
@@ -162,22 +169,27 @@ def attempt(index: int, workshop: Workshop, reporter: Reporter) -> None:
         reporter.tell(Event(index, "done"))
 
 
-def order(job: Job) -> list[int]:
+def order(asked: Sequence[Assignment]) -> list[int]:
     """Those that need no export first, so that one core works while the other exports."""
-    return sorted(range(len(job.tasks)), key=lambda i: target(job.tasks[i].request.target).takes_program)
+    return sorted(range(len(asked)), key=lambda i: asked[i].converter.takes_program)
 
 
-def run(job: Job, workshop: Workshop, reporter: Reporter, slots: int) -> None:
+def forks() -> bool:
+    """Whether this system can fork a process that has used its tools: macOS and Windows cannot."""
+    return sys.platform != "darwin" and "fork" in multiprocessing.get_all_start_methods()
+
+
+def run(workshop: Workshop, reporter: Reporter, slots: int) -> None:
     """Every task of the job, `slots` at a time where this system can fork."""
-    if sys.platform == "darwin" or len(job.tasks) == 1:
-        for index in order(job):
+    if not forks() or len(workshop.asked) == 1:
+        for index in order(workshop.asked):
             attempt(index, workshop, reporter)
         return
     context = multiprocessing.get_context("fork")
     running: dict[int, BaseProcess] = {}
-    for index in order(job):
+    for index in order(workshop.asked):
         with contextlib.suppress(RegNetEdgeError):  # the attempt meets it again, and tells
-            workshop.source(job.tasks[index].request)
+            workshop.source(index)
         if len(running) >= slots:
             _wait(running, reporter)
         process = context.Process(target=attempt, args=(index, workshop, reporter))
@@ -203,10 +215,16 @@ def _died(exitcode: int) -> str:
     return f"the converting process ended with exit code {exitcode}; run it again with one target"
 
 
-def slots_for(job: Job) -> int:
+def slots_for(job: ConversionJob) -> int:
     """How many conversions run at once: as many as cores, one for a network that fills the memory."""
     large = job.tasks[0].request.model.complexity.params > LARGE_PARAMS
-    return 1 if large else max(1, len(os.sched_getaffinity(0)))
+    return 1 if large else cores()
+
+
+def cores() -> int:
+    """CPUs that this process may use, at least 1; on a system that does not tell, all that there are."""
+    may_use = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    return max(1, len(may_use(0)) if may_use else os.cpu_count() or 1)
 
 
 def read_events(stream: IO[str]) -> Iterator[Event]:
@@ -219,19 +237,19 @@ def main() -> None:
     """Run the job on standard input."""
     with os.fdopen(os.dup(1), "w") as events:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        job = codec.from_json(json.load(sys.stdin), Job)
+        job = codec.from_json(json.load(sys.stdin), ConversionJob)
         reporter = Reporter(events)
         try:
             import torch
 
             torch.set_num_threads(1)  # before any arithmetic: a thread pool does not survive the fork
 
-            workshop = Workshop(job, network(job.tasks[0].request))
+            workshop = Workshop.of(job)
         except RegNetEdgeError as error:
             for index in range(len(job.tasks)):
                 reporter.tell(Event(index, "failed", str(error)))
             return
-        run(job, workshop, reporter, slots_for(job))
+        run(workshop, reporter, slots_for(job))
 
 
 if __name__ == "__main__":

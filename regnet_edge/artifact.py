@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from regnet_edge import codec
 from regnet_edge.errors import ArtifactError
 from regnet_edge.files import sha256_of, size_of, write_text
 from regnet_edge.request import ExportRequest
 
-SIDECAR_VERSION = 2  # 2: preprocessing in whole pixels (resize_px, crop_mode, crop_rounding)
+SIDECAR_VERSION = 2  # 2: preprocessing in whole pixels; a target's own options apart; what was counted inside
 GRAPH_SUFFIX = ".graph.safetensors"
+COMPANION_SUFFIXES = (GRAPH_SUFFIX,)
 
 
 @dataclass(frozen=True, slots=True)
 class Structure:
     """What is inside the file: convolutions, and how many of them grouped; every op by kind.
 
-    delegated_ops and partitions: ExecuTorch's ops inside XNNPACK, and in how many pieces.
+    quantize and dequantize count the ops that change between float and int8; folded_by names the runtime
+    that takes those around an int8 kernel into it. delegated_ops and partitions: ops that a delegate runs,
+    and in how many pieces. splits_groups: the converter makes each grouped convolution one a group.
     """
 
     convs: int
@@ -32,6 +36,11 @@ class Structure:
     ops: Mapping[str, int]
     delegated_ops: int | None = None
     partitions: int | None = None
+    quantize: int = 0
+    dequantize: int = 0
+    folded_by: str = ""
+    splits_groups: bool = False
+    output: Literal["logits", "probabilities"] = "logits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,10 @@ class SecondOpinion:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A converted file and what its sidecar says of it."""
+    """A converted file and what its sidecar says of it.
+
+    beside: what further files that belong to it have behind its name, such as .graph.safetensors.
+    """
 
     path: Path
     request: ExportRequest
@@ -123,6 +135,7 @@ class Artifact:
     convert_s: float
     parity: Parity | None = None
     second_opinion: SecondOpinion | None = None
+    beside: tuple[str, ...] = ()
 
     @property
     def sidecar(self) -> Path:
@@ -131,8 +144,8 @@ class Artifact:
 
     @property
     def companions(self) -> tuple[Path, ...]:
-        """What goes where the file goes: its sidecar, and its graph if it was kept."""
-        return (self.sidecar, graph_of(self.path)) if self.request.keep_graph else (self.sidecar,)
+        """What goes where the file goes: its sidecar, and what else belongs to it."""
+        return (self.sidecar, *(self.path.with_name(self.path.name + end) for end in self.beside))
 
     def save(self) -> None:
         """Write the sidecar beside the file."""
@@ -153,8 +166,10 @@ class Artifact:
         versions: Mapping[str, str],
         seconds: float,
     ) -> Artifact:
-        """The artifact of a file that was just made: hash and size are read from it."""
-        return cls(path, request, sha256_of(path), size_of(path), versions, structure, round(seconds, 3))
+        """The artifact of a file that was just made: hash, size and what lies beside it are looked up."""
+        beside = tuple(end for end in COMPANION_SUFFIXES if path.with_name(path.name + end).exists())
+        made = cls(path, request, sha256_of(path), size_of(path), versions, structure, round(seconds, 3))
+        return replace(made, beside=beside)
 
     @classmethod
     def load(cls, path: Path, *, check_hash: bool = True) -> Artifact:
@@ -191,7 +206,9 @@ def without_sidecars(paths: Iterable[Path]) -> list[Path]:
     """The paths but for companions whose file is there, so that a shell's `out/*` means the artifacts."""
 
     def is_companion(path: Path) -> bool:
-        owners = (path.name.removesuffix(end) for end in (".json", GRAPH_SUFFIX) if path.name.endswith(end))
+        owners = (
+            path.name.removesuffix(end) for end in (".json", *COMPANION_SUFFIXES) if path.name.endswith(end)
+        )
         return any(path.with_name(owner).exists() for owner in owners)
 
     return [p for p in paths if not is_companion(p)]

@@ -6,7 +6,9 @@ Every value checks itself once. Nothing here needs torch.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Literal, get_args
 
 from regnet_edge import codec
@@ -15,11 +17,11 @@ from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import UsageError
 
 Precision = Literal["fp32", "fp16", "int8", "w8", "dynamic", "int8x16"]
-Route = Literal["", "onnx-tf"]
 Color = Literal["RGB", "BGR", "GRAY"]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 CropMode = Literal["center", "squash", "border"]
 CropRounding = Literal["even", "floor"]
+Option = bool | int | float | str
 NEEDS_CALIBRATION: frozenset[Precision] = frozenset({"int8", "int8x16"})
 
 
@@ -159,45 +161,29 @@ class Calibration:
 class ExportRequest:
     """One file to make: what, for which target, in which precision.
 
-    image_input (Core ML's ImageType) and classifier (softmax, classLabel outputs) are Core ML's; via is
-    TFLite's old route. For int8, float_layers are the definition's layers that stay in float, equalize
-    evens out the channels of neighbouring layers first, and io is the type of input and output. keep_graph
-    (ExecuTorch's) stores the graph that was delegated beside the file. Raises UsageError for int8 without
-    calibration and for options that the target or precision has not.
+    float_layers and equalize are int8's: the definition's layers that stay in float, and whether the
+    channels of neighbouring layers are evened out first. options are the target's own, by name, those that
+    differ from its defaults; its converter reads them. Raises UsageError for int8 without calibration, and
+    for what is int8's in another precision.
     """
 
     model: ModelSpec
     target: str
     precision: Precision = "fp32"
     batch: int = 1
-    image_input: bool = False
-    classifier: bool = False
     calibration: Calibration | None = None
-    via: Route = ""
     float_layers: tuple[str, ...] = ()
     equalize: bool = False
-    io: Literal["float", "int8"] = "float"
-    keep_graph: bool = False
+    options: Mapping[str, Option] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        if self.precision != "int8" and (self.float_layers or self.equalize or self.io != "float"):
-            raise UsageError("--mixed, --equalize and --io int8 are about int8; add --precision int8")
-        if self.io == "int8" and self.target != "tflite":
-            raise UsageError("--io int8 is for target tflite; other targets take and give floats")
-        if self.keep_graph and self.target != "executorch":
-            raise UsageError(
-                "--keep-graph is for target executorch; blame looks into the other files directly"
-            )
-        if self.via and (self.target, self.precision) != ("tflite", "fp32"):
-            raise UsageError(f"--via {self.via} makes TFLite files in fp32 only; add --target tflite")
+        if self.precision != "int8" and (self.float_layers or self.equalize):
+            raise UsageError("--mixed and --equalize are about int8; add --precision int8")
         if self.batch < 1:
             raise UsageError(f"batch is at least 1, not {self.batch}")
         if self.precision in NEEDS_CALIBRATION and self.calibration is None:
             raise UsageError(f"{self.precision} needs calibration images; pass --calibrate DIR")
-        if (self.image_input or self.classifier) and self.target != "coreml":
-            raise UsageError("--coreml-image and --coreml-classifier are for target coreml only")
-        if self.image_input and self.batch != 1:
-            raise UsageError("an image input takes one image: leave --batch at 1 with --coreml-image")
+        object.__setattr__(self, "options", MappingProxyType(dict(sorted(self.options.items()))))
 
     @property
     def key(self) -> str:
@@ -209,14 +195,9 @@ class ExportRequest:
 
     @property
     def stem(self) -> str:
-        """File name without suffix, such as regnety_400mf-224-fp32."""
+        """File name without suffix and without the target's own options, such as regnety_400mf-224-fp32."""
         parts = [self.model.name, str(self.model.resolution), self.precision]
         parts += [f"b{self.batch}"] if self.batch != 1 else []
-        parts += ["image"] if self.image_input else []
-        parts += ["classifier"] if self.classifier else []
-        parts += [self.via] if self.via else []
         parts += ["equalized"] if self.equalize else []
         parts += ["mixed"] if self.float_layers else []
-        parts += ["io"] if self.io != "float" else []
-        parts += ["graph"] if self.keep_graph else []
         return "-".join(parts)

@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import MappingProxyType
 
 from regnet_edge.artifact import Structure
-from regnet_edge.request import Route
-
-_OP_NAMES = {
-    "coreml": ("quantize", "dequantize"),
-    "executorch": ("Convert", "Convert"),
-    "onnx": ("QuantizeLinear", "DequantizeLinear"),
-    "tflite": ("QUANTIZE", "DEQUANTIZE"),
-}
-OP_NAMES = MappingProxyType(_OP_NAMES)  # of quantize and dequantize, by target
-_FOLDED = MappingProxyType({"onnx": "ONNX Runtime", "coreml": "Core ML"})
 
 
-def sentences(target: str, found: Structure, via: Route = "") -> tuple[str, ...]:
-    """What a file of that target has inside; found is the structure that was read back from it."""
-    return (_convolutions(found, via), *_delegation(found), *_quantization(target, found))
+def sentences(found: Structure) -> tuple[str, ...]:
+    """What a file has inside; found is the structure that was read back from it."""
+    return (_convolutions(found), *_delegation(found), *_quantization(found))
 
 
-def conversions(target: str, found: Structure) -> tuple[int, int]:
-    """(quantize ops, dequantize ops) of a file; ExecuTorch's Convert is both, and counted half as each."""
-    first, second = (found.ops.get(name, 0) for name in OP_NAMES.get(target, ("", "")))
-    return (first - first // 2, second // 2) if target == "executorch" else (first, second)
-
-
-def _convolutions(found: Structure, via: Route) -> str:
-    if via:
+def _convolutions(found: Structure) -> str:
+    if found.splits_groups:
         return (
             f"{found.convs} convolutions, {found.grouped_convs} grouped: this route splits each grouped one "
             "into one a group, and each of those costs a call"
@@ -53,21 +36,20 @@ def _delegation(found: Structure) -> Iterator[str]:
         yield f"{ops}: tensors are handed over at each border"
 
 
-def _quantization(target: str, found: Structure) -> Iterator[str]:
-    quantize, dequantize = conversions(target, found)
-    if not quantize and not dequantize:
+def _quantization(found: Structure) -> Iterator[str]:
+    if not found.quantize and not found.dequantize:
         return
-    ops = f"{_count(quantize, 'quantize op')} and {_count(dequantize, 'dequantize op')}"
-    if target in _FOLDED:
+    ops = f"{_count(found.quantize, 'quantize op')} and {_count(found.dequantize, 'dequantize op')}"
+    if found.folded_by:
         yield (
-            f"{ops}: {_FOLDED[target]} folds those around an int8 kernel into it when it loads the "
+            f"{ops}: {found.folded_by} folds those around an int8 kernel into it when it loads the "
             "file; an op without such a kernel runs in float between its own"
         )
-    elif dequantize <= 1:
+    elif found.dequantize <= 1:
         yield f"{ops}: all between input and output is int8"
     else:
         yield (
-            f"{ops}: {_count(dequantize - 1, 'part')} of the network in float, each of which costs two "
+            f"{ops}: {_count(found.dequantize - 1, 'part')} of the network in float, each of which costs two "
             "passes over its tensors"
         )
 

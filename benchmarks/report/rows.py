@@ -126,7 +126,7 @@ def _inside(m: Measurement) -> tuple[str, ...]:
         return ("the definition itself",)
     seen = (m.runtime.delegated_ops, m.runtime.partitions)
     found = replace(m.artifact.structure, delegated_ops=seen[0], partitions=seen[1])
-    return sentences(m.artifact.target, found)
+    return sentences(found)
 
 
 def _memory(m: Measurement) -> str:

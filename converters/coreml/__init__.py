@@ -19,7 +19,10 @@ from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
 from ..graph.fx import image_of, of_fx
 from ..graph.locate import owned
-from .lower import Order, Pixels, lower
+from ..options import TargetOptions, option, read
+from ..tools import versions
+from . import lower as lowering
+from .lower import Order, Pixels
 from .quiet import coremltools
 
 if TYPE_CHECKING:
@@ -31,10 +34,32 @@ if TYPE_CHECKING:
     from regnet_edge.model import RegNet
 
     from .. import Floats, Reader
-    from .quantize import Range
+    from ..int8.ranges import Range
 
 DEBUG_MAPPING = "executorch_debug_handle_mapping.json"  # coremltools adds it: 0.3 MB for debuggers only
 LABEL, PROBABILITIES = "classLabel", "classLabel_probs"
+
+
+@dataclass(frozen=True, slots=True)
+class CoreMLOptions(TargetOptions):
+    """An image input (ImageType); softmax with classLabel and its probabilities as outputs."""
+
+    image_input: bool = option(False, "--coreml-image", "Core ML: an image input (ImageType).", "image")
+    classifier: bool = option(
+        False, "--coreml-classifier", "Core ML: classLabel and classLabel_probs.", "classifier"
+    )
+
+    def check(self, request: ExportRequest) -> None:
+        """Both are about one image."""
+        if self.image_input and request.batch != 1:
+            raise UsageError("an image input takes one image: leave --batch at 1 with --coreml-image")
+        if self.classifier and request.batch != 1:
+            raise UsageError("a classifier takes one image: leave --batch at 1 with --coreml-classifier")
+
+
+def options_of(request: ExportRequest) -> CoreMLOptions:
+    """The request's own options for Core ML."""
+    return read(CoreMLOptions, request.options, "coreml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +72,21 @@ class CoreML:
     precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "w8", "int8"})
     packages: tuple[str, ...] = ("coremltools",)
     takes_program: bool = True
+    options: type[TargetOptions] = CoreMLOptions
+
+    def tools(self, request: ExportRequest) -> dict[str, str]:
+        """Versions of the packages that it needs."""
+        return versions(self.packages)
 
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the package; `image` is NCHW or an image, the output `logits` or a classifier's two."""
         from .mil.program import load
 
-        if request.classifier and request.batch != 1:
-            raise UsageError("a classifier takes one image: leave --batch at 1 with --coreml-classifier")
-        program = program_for(request, source)
+        program, options = program_for(request, source), options_of(request)
         order = Order(
             precision=request.precision,
-            pixels=pixels_of(request.model.preprocessing) if request.image_input else None,
-            labels=class_labels(request) if request.classifier else (),
+            pixels=pixels_of(request.model.preprocessing) if options.image_input else None,
+            labels=class_labels(request) if options.classifier else (),
             ranges=_ranges(request, source, program),
             floats=_floats(request, program),
         )
@@ -76,7 +104,9 @@ class CoreML:
     def run(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits of normalized NCHW images; for a classifier probabilities in label order."""
         request = artifact.request
-        given = to_pixels(images, request.model.preprocessing) if request.image_input else images
+        given = images
+        if options_of(request).image_input:
+            given = to_pixels(images, request.model.preprocessing)
         if sys.platform == "darwin":
             return predict(open_model(artifact.path), request, given)
         from .mil.evaluator import open_evaluator
@@ -87,6 +117,11 @@ class CoreML:
         """The file's inside, for blame."""
         from .graph import reader
 
+        options = options_of(artifact.request)
+        if options.image_input or options.classifier:
+            raise UsageError(
+                "blame reads plain Core ML packages; convert without --coreml-image and --coreml-classifier"
+            )
         return reader(artifact, net, images)
 
 
@@ -96,7 +131,7 @@ CONVERTER = CoreML()
 def _write(program: ExportedProgram, order: Order, request: ExportRequest, out: Path) -> None:
     with coremltools() as ct:
         try:
-            model = lower(ct, program, order)
+            model = lowering.lower(ct, program, order)
             describe(model, request)
             model.save(str(out))
             (out / DEBUG_MAPPING).unlink(missing_ok=True)
@@ -118,9 +153,9 @@ def _ranges(request: ExportRequest, source: Source, program: ExportedProgram) ->
     assert request.calibration is not None  # noqa: S101  # its constructor refuses int8 without
     assert source.calibration is not None  # noqa: S101  # and who calls brings the images
     images = source.calibration
-    if request.image_input:
+    if options_of(request).image_input:
         images = _per_channel(images, gains(request.model.preprocessing), divide=True)
-    return dict(observe(program, images, request.calibration.method))
+    return observe(program, images, request.calibration.method)
 
 
 def _floats(request: ExportRequest, program: ExportedProgram) -> frozenset[str]:
@@ -138,9 +173,10 @@ def program_for(request: ExportRequest, source: Source) -> ExportedProgram:
     import torch
 
     net: nn.Module = source.module
-    if request.image_input:
+    options = options_of(request)
+    if options.image_input:
         net = with_gains(source.module, gains(request.model.preprocessing))
-    if request.classifier:
+    if options.classifier:
         net = _with_softmax(net)
     if net is source.module and source.program is not None:
         return source.program
@@ -237,16 +273,16 @@ def class_labels(request: ExportRequest) -> tuple[str, ...]:
 
 def describe(model: Any, request: ExportRequest) -> None:
     """What Xcode shows of the model, and our own facts as user-defined metadata."""
-    spec, prep = request.model, request.model.preprocessing
+    spec, prep, options = request.model, request.model.preprocessing, options_of(request)
     model.short_description = (
         f"{spec.name}, {spec.resolution} x {spec.resolution} pixels, {request.precision}"
     )
     model.license = spec.licence
     normalized = f"normalized with mean {prep.mean} and std {prep.std} of 0..1"
     model.input_description[INPUT_NAME] = (
-        f"{prep.color} image" if request.image_input else f"{prep.color} image, {normalized}, NCHW"
+        f"{prep.color} image" if options.image_input else f"{prep.color} image, {normalized}, NCHW"
     )
-    if request.classifier:
+    if options.classifier:
         model.output_description[LABEL] = "the likeliest class"
         model.output_description[PROBABILITIES] = "probability of each class"
     else:
@@ -269,12 +305,12 @@ def predict(model: Any, request: ExportRequest, images: NDArray[np.float32]) -> 
     """What Core ML computes; images are pixels for an image input."""
     import numpy as np
 
-    labels = class_labels(request)
+    labels, options = class_labels(request), options_of(request)
 
     def forward(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        given = _picture(batch[0]) if request.image_input else batch
+        given = _picture(batch[0]) if options.image_input else batch
         found = model.predict({INPUT_NAME: given})
-        if request.classifier:
+        if options.classifier:
             return np.array([[found[PROBABILITIES][label] for label in labels]], np.float32)
         return np.asarray(found[OUTPUT_NAME], np.float32)
 

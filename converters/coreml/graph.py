@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from regnet_edge.artifact import Artifact
-from regnet_edge.errors import UsageError
 
 from ..graph.locate import Op, OpKind, _kind, flowing
 
@@ -36,10 +35,6 @@ class CoreMLReader:
 def reader(artifact: Artifact, _: RegNet, __: Floats) -> Reader:
     from .mil.evaluator import open_evaluator
 
-    if artifact.request.image_input or artifact.request.classifier:
-        raise UsageError(
-            "blame reads plain Core ML packages; convert without --coreml-image and --coreml-classifier"
-        )
     evaluator = open_evaluator(artifact.path)
     return CoreMLReader(evaluator, of_coreml(evaluator), evaluator.program.input.name)
 

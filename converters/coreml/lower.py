@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from regnet_edge.request import Precision
 
 from .. import OUTPUT_NAME
-from .quantize import Range
+from ..int8.ranges import Range
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

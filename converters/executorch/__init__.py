@@ -14,11 +14,12 @@ from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
+from ..options import TargetOptions, option, read
 from ..quiet import quiet
 from ..tools import versions
+from . import lower as lowering
 from .file import read_contents, read_header
 from .graph_file import save
-from .lower import lower
 from .quantize import quantized
 
 if TYPE_CHECKING:
@@ -34,6 +35,15 @@ NAMESPACE = "regnet_edge."
 
 
 @dataclass(frozen=True, slots=True)
+class ExecuTorchOptions(TargetOptions):
+    """keep_graph stores the graph that was delegated beside the file."""
+
+    keep_graph: bool = option(
+        False, "--keep-graph", "ExecuTorch: store the delegated graph, for blame.", "graph"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ExecuTorch:
     """The converter and evaluator of .pte files."""
 
@@ -43,14 +53,19 @@ class ExecuTorch:
     precisions: frozenset[Precision] = frozenset({"fp32", "int8"})
     packages: tuple[str, ...] = ("executorch", "torchao")
     takes_program: bool = True
+    options: type[TargetOptions] = ExecuTorchOptions
+
+    def tools(self, request: ExportRequest) -> dict[str, str]:
+        """Versions of the packages that it needs."""
+        return versions(self.packages)
 
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; what the sidecar says is inside as constant methods."""
         with quiet():
             exported = _program(request, source)
-            if request.keep_graph:
+            if read(ExecuTorchOptions, request.options, self.name).keep_graph:
                 save(exported.module(check_guards=False), graph_of(out))
-            program = lower(exported, constants(request))
+            program = lowering.lower(exported, constants(request))
             with out.open("wb") as stream:
                 program.write_to_file(stream)
             return read_contents(out).structure()
@@ -73,7 +88,7 @@ class ExecuTorch:
         """The file's inside, for blame."""
         from .graph import reader
 
-        return reader(artifact, net, images)
+        return reader(artifact, net, images, self.run(artifact, images))
 
 
 CONVERTER = ExecuTorch()

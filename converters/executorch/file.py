@@ -23,6 +23,7 @@ _HEAD_BYTES = 40  # root offset, identifier, then the extended header
 _IDENTIFIER, _HEADER_MAGIC = slice(4, 8), slice(8, 12)
 _PROGRAM_SIZE, _SEGMENTS_START, _SEGMENTS_SIZE = slice(16, 24), slice(24, 32), slice(32, 40)
 _CONVOLUTIONS = ("Conv2d", "DepthwiseConv2d")
+_CONVERT = "Convert"  # to int8 or back: counted half as each
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,15 @@ class Contents:
         """The counts that a sidecar carries."""
         nodes = [node for partition in self.partitions for node in partition]
         convs = [node for node in nodes if node.kind in _CONVOLUTIONS]
+        converts = sum(node.kind == _CONVERT for node in nodes)
         return Structure(
             convs=len(convs),
             grouped_convs=sum(node.groups > 1 for node in convs),
             ops=dict(sorted(Counter([*(node.kind for node in nodes), *self.kernels]).items())),
             delegated_ops=len(nodes),
             partitions=len(self.partitions),
+            quantize=converts - converts // 2,
+            dequantize=converts // 2,
         )
 
 

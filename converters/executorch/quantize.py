@@ -2,8 +2,8 @@
 
 torchao's export quantization with ExecuTorch's XNNPACK quantizer, less what takes time and gives
 nothing here: patterns of batch norm, which the definition has folded (each is compiled anew for every
-network), histograms where minima and maxima are asked for, and one pass through the network for each
-image instead of each batch.
+network), and one pass through the network for each image instead of each batch. Ranges come from the rule
+that every target has (`int8.ranges`), by an observer that asks it.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from regnet_edge.request import ExportRequest
 
 from ..graph.fx import image_of, of_fx
 from ..graph.locate import owned
+from ..int8.ranges import BINS, NOTHING, Floats, Method, chosen
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
     from torch.export import ExportedProgram
     from torch.fx import GraphModule, Node
 
 BATCH = 8  # images a pass; more is no faster on one core and costs memory
 ANNOTATION = "quantization_annotation"  # where torchao keeps what a node wants
-KEPT = 0.9999  # share of the values that a percentile keeps within the range
 
 
 def quantized(
-    program: ExportedProgram, example: torch.Tensor, request: ExportRequest, images: NDArray[np.float32]
+    program: ExportedProgram, example: torch.Tensor, request: ExportRequest, images: Floats
 ) -> ExportedProgram:
     """The program with float input and output and int8 between; `program` stays as it is.
 
@@ -41,27 +41,48 @@ def quantized(
     assert request.calibration is not None  # noqa: S101  # its constructor refuses int8 without
     with torch.no_grad():
         module = program.module(check_guards=False)  # the guards would allow the example's batch only
-        observed = prepare_pt2e(module, _quantizer(observer_for(request.calibration.method), request))
+        observer = observer_for(request.calibration.method)
+        observed = prepare_pt2e(module, _quantizer(observer, request))
         _observe(observed, images)
+        if request.calibration.method != "minmax":
+            for placed in (m for m in observed.modules() if isinstance(m, observer)):
+                placed.count()
+            _observe(observed, images)
         return torch.export.export(convert_pt2e(observed), (example,))
 
 
-def observer_for(method: str) -> Any:
-    """What watches an activation during calibration and sets its range afterwards.
+def observer_for(method: Method) -> Any:
+    """What watches an activation and sets its range afterwards, by the rule that every target has.
 
-    minmax: all values; percentile: all but the outermost, half on each side; mse: the range whose
-    quantization error over the histogram is least, as torchao searches it.
+    It sees the images once; for the methods that need a histogram once more, after `count`.
     """
-    from torchao.quantization.pt2e import HistogramObserver, MinMaxObserver  # type: ignore[import-untyped]  # ships no types
+    import torch
+    from torchao.quantization.pt2e import MinMaxObserver  # type: ignore[import-untyped]  # ships no types
 
-    class Percentile(HistogramObserver):  # type: ignore[misc]  # its base is untyped
-        def _non_linear_param_search(self) -> tuple[torch.Tensor, torch.Tensor]:
-            share = self.histogram.cumsum(0) / self.histogram.sum()
-            first, last = (share <= (1 - KEPT) / 2).sum(), (share < (1 + KEPT) / 2).sum()
-            width = (self.max_val - self.min_val) / self.bins
-            return self.min_val + width * first, self.min_val + width * (last + 1)
+    class Ranged(MinMaxObserver):  # type: ignore[misc]  # its base is untyped
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.full, self.counts, self.counting = NOTHING, np.zeros(BINS, np.int64), False
 
-    return {"minmax": MinMaxObserver, "percentile": Percentile, "mse": HistogramObserver}[method]
+        def count(self) -> None:
+            """From now on, count the values between the extremes that were seen."""
+            self.counting = True
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            values = x.detach().numpy()
+            if self.counting:
+                self.counts += self.full.histogram(values)
+            else:
+                self.full = self.full.including(values)
+            return x
+
+        def calculate_qparams(self) -> tuple[torch.Tensor, torch.Tensor]:
+            found = chosen(method, self.full, self.counts)
+            self.min_val, self.max_val = torch.tensor(found.low), torch.tensor(found.high)
+            qparams: tuple[torch.Tensor, torch.Tensor] = super().calculate_qparams()
+            return qparams
+
+    return Ranged
 
 
 def _quantizer(observer: Any, request: ExportRequest) -> Any:
@@ -110,8 +131,7 @@ def _release(node: Node, own: Any) -> None:
             wanted.output_qspec = own
 
 
-def _observe(observed: GraphModule, images: NDArray[np.float32]) -> None:
-    import numpy as np
+def _observe(observed: GraphModule, images: Floats) -> None:
     import torch
 
     for start in range(0, len(images), BATCH):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from regnet_edge.request import ExportRequest
+from regnet_edge.request import Calibration, ModelSpec
 
 from ..batches import filled_batches
 from ..graph.points import IMAGE, Point, points
@@ -136,22 +136,22 @@ class Subject:
         return float(np.sum((found - self.exact[:SEARCH_IMAGES]) ** 2, dtype=np.float64))
 
 
-def choose(request: ExportRequest, limit: float) -> Mixture:
-    """The layers that a request should keep in float for a loss of at most `limit`, a share of images.
+def choose(model: ModelSpec, calibration: Calibration, limit: float, *, equalize: bool = False) -> Mixture:
+    """The layers of a model that should stay in float for a loss of at most `limit`, a share of images.
 
     The shipped test images judge where the shipped ones calibrate, and the calibration images, by the
     definition's answers, elsewhere.
     """
     from regnet_edge.data import preprocess
 
-    assert request.calibration is not None  # noqa: S101  # its constructor refuses int8 without
-    model, seen = request.model, images(request.model, request.calibration)
-    if request.calibration.source != SHIPPED:
+    seen = images(model, calibration)
+    if calibration.source != SHIPPED:
         judges, labels = seen, None
     else:
         drawn = images_for(model, None, JUDGES).images
         judges, labels = preprocess(drawn, model.preprocessing), drawn.labels
-    return mixture(Subject.of(network(request), seen, request.calibration.method, judges, labels), limit)
+    net = network(model, equalize=equalize)
+    return mixture(Subject.of(net, seen, calibration.method, judges, labels), limit)
 
 
 def mixture(subject: Subject, limit: float) -> Mixture:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from regnet_edge.request import ExportRequest
+from regnet_edge.request import ModelSpec
 
 from .equalize import equalized
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from regnet_edge.model import RegNet
 
 
-def network(request: ExportRequest, weights: str = "") -> RegNet:
-    """What a request converts: its network, batch norms folded, even if it asks for that."""
+def network(model: ModelSpec, *, equalize: bool = False, weights: str = "") -> RegNet:
+    """What is converted: the model's network, batch norms folded, its channels made even if asked for."""
     from regnet_edge.model import fold_batch_norm
     from regnet_edge.resolve import load
 
-    folded = fold_batch_norm(load(request.model, weights))
-    return equalized(folded) if request.equalize else folded
+    folded = fold_batch_norm(load(model, weights))
+    return equalized(folded) if equalize else folded

@@ -1,4 +1,8 @@
-"""The range of a tensor from what calibration saw: minmax, percentile, mse."""
+"""The range of a tensor from what calibration saw: the one meaning of minmax, percentile and mse.
+
+Every target's quantizer and the simulation of int8 take their ranges from here, so that a method gives the
+same range for the same values wherever it is used.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Counts = NDArray[np.int64]
 
 Method = Literal["minmax", "percentile", "mse"]
 Observations = Callable[[], Iterable[Mapping[str, Floats]]]
@@ -26,6 +31,16 @@ class Range:
     low: float
     high: float
 
+    @property
+    def scale(self) -> float:
+        """Width of a step."""
+        return (self.high - self.low) / LEVELS
+
+    @property
+    def zero_point(self) -> int:
+        """The step, counted from the lowest, that stands for 0."""
+        return round(-self.low / self.scale)
+
     def including(self, values: Floats) -> Range:
         """The range widened to hold these values."""
         return Range(min(self.low, float(values.min())), max(self.high, float(values.max())))
@@ -38,7 +53,7 @@ class Range:
         low = self.low / width * NARROWEST if width else 0.0
         return Range(low, low + NARROWEST)
 
-    def histogram(self, values: Floats) -> NDArray[np.int64]:
+    def histogram(self, values: Floats) -> Counts:
         """How many of the values lie in each of BINS equal parts."""
         width = np.float32((self.high - self.low) / BINS or 1)
         part = ((values.ravel() - np.float32(self.low)) / width).astype(np.int32)
@@ -50,6 +65,9 @@ class Range:
         return np.linspace(self.low, self.high, BINS + 1)
 
 
+NOTHING = Range(0.0, 0.0)  # before anything was seen
+
+
 def ranges(method: Method, observe: Observations) -> dict[str, Range]:
     """The range of every tensor by name.
 
@@ -59,18 +77,22 @@ def ranges(method: Method, observe: Observations) -> dict[str, Range]:
     extremes: dict[str, Range] = {}
     for tensors in observe():
         for name, values in tensors.items():
-            extremes[name] = extremes.get(name, Range(0.0, 0.0)).including(values)
-    if method == "minmax":
-        return {name: full.usable() for name, full in extremes.items()}
+            extremes[name] = extremes.get(name, NOTHING).including(values)
     counts = {name: np.zeros(BINS, np.int64) for name in extremes}
-    for tensors in observe():
+    for tensors in observe() if method != "minmax" else ():
         for name, values in tensors.items():
             counts[name] += extremes[name].histogram(values)
-    choose = _percentile if method == "percentile" else _least_squares
-    return {name: choose(counts[name], full).usable() for name, full in extremes.items()}
+    return {name: chosen(method, full, counts[name]) for name, full in extremes.items()}
 
 
-def _percentile(counts: NDArray[np.int64], full: Range) -> Range:
+def chosen(method: Method, full: Range, counts: Counts) -> Range:
+    """A method's range of values that lie in `full`, with `counts` in its parts (minmax needs none)."""
+    if method == "minmax":
+        return full.usable()
+    return (_percentile if method == "percentile" else _least_squares)(counts, full).usable()
+
+
+def _percentile(counts: Counts, full: Range) -> Range:
     """All but the outermost values, half on each side."""
     share = counts.cumsum() / counts.sum()
     first = int(np.count_nonzero(share <= (1 - KEPT) / 2))
@@ -78,14 +100,13 @@ def _percentile(counts: NDArray[np.int64], full: Range) -> Range:
     return Range(min(0.0, float(full.edges[first])), max(0.0, float(full.edges[last + 1])))
 
 
-def _least_squares(counts: NDArray[np.int64], full: Range) -> Range:
+def _least_squares(counts: Counts, full: Range) -> Range:
     """The range of least squared error: rounding within, clipping outside; first its top, then its bottom."""
     centers = (full.edges[1:] + full.edges[:-1]) / 2
 
     def error(r: Range) -> float:
         clipped = np.where(centers < r.low, centers - r.low, np.maximum(centers - r.high, 0))
-        step = (r.high - r.low) / LEVELS
-        return float(counts @ np.where(clipped == 0, step**2 / 12, clipped**2))
+        return float(counts @ np.where(clipped == 0, r.scale**2 / 12, clipped**2))
 
     shares = np.linspace(1, 0, STEPS, endpoint=False).tolist()
     best = min((Range(full.low, full.high * s) for s in shares), key=error)

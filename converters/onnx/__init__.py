@@ -13,6 +13,7 @@ from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
+from ..options import TargetOptions
 from ..quiet import quiet
 from ..tools import versions
 from .quantize import quantized
@@ -36,6 +37,11 @@ class Onnx:
     precisions: frozenset[Precision] = frozenset({"fp32", "int8", "w8"})
     packages: tuple[str, ...] = ("onnx", "onnxruntime", "onnxscript")
     takes_program: bool = True
+    options: type[TargetOptions] = TargetOptions
+
+    def tools(self, request: ExportRequest) -> dict[str, str]:
+        """Versions of the packages that it needs."""
+        return versions(self.packages)
 
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; input `image` is NCHW, output `logits`."""
@@ -114,4 +120,11 @@ def structure(path: Path) -> Structure:
     ops = Counter(node.op_type for node in nodes)
     convs = [node for node in nodes if "Conv" in node.op_type]
     grouped = sum(a.i > 1 for node in convs for a in node.attribute if a.name == "group")
-    return Structure(convs=len(convs), grouped_convs=grouped, ops=dict(sorted(ops.items())))
+    return Structure(
+        convs=len(convs),
+        grouped_convs=grouped,
+        ops=dict(sorted(ops.items())),
+        quantize=ops["QuantizeLinear"],
+        dequantize=ops["DequantizeLinear"],
+        folded_by="ONNX Runtime",
+    )

@@ -114,11 +114,12 @@ def blame(artifact: Artifact, images: Floats, weights: str = "") -> Blame:
     """What each layer, block and stage of the file loses on images (n, channels, r, r)."""
     import torch
 
-    net = network(artifact.request, weights)
+    request = artifact.request
+    net = network(request.model, equalize=request.equalize, weights=weights)
     ledger = Ledger(net)
     remark = ""
     with torch.no_grad():
-        opened = target(artifact.request.target).reader(artifact, net, images)
+        opened = target(request.target).reader(artifact, net, images)
         remark = opened.remark
         places = locate(opened.ops, opened.image, net.config)
         batches = list(filled_batches(images, artifact.request.batch))

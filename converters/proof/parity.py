@@ -82,18 +82,16 @@ def reference(
 
 def compare(artifact: Artifact, expected: Reference) -> Parity:
     """Run the file and measure how near it comes."""
-    return measure(artifact, expected, target(artifact.request.target).run(artifact, expected.images))
+    runner = target(artifact.request.target)
+    return measure(artifact, expected, runner.run(artifact, expected.images), runner.evaluator())
 
 
-def measure(artifact: Artifact, expected: Reference, found: Floats, evaluator: str = "") -> Parity:
-    """How near the file's outputs `found` on the reference's images come to the definition.
-
-    evaluator is what computed them, the target's own where it is not said.
-    """
+def measure(artifact: Artifact, expected: Reference, found: Floats, evaluator: str) -> Parity:
+    """How near the file's outputs `found` come to the definition's; evaluator is what computed them."""
     wanted = as_answers(expected.logits, artifact)
     labels = expected.labels
     measured = Parity(
-        evaluator=evaluator or target(artifact.request.target).evaluator(),
+        evaluator=evaluator,
         images=len(wanted),
         max_abs_error=float(np.max(np.abs(wanted - found))),
         sqnr_db=sqnr_db(wanted, found),
@@ -108,7 +106,7 @@ def measure(artifact: Artifact, expected: Reference, found: Floats, evaluator: s
 
 def as_answers(logits: Floats, artifact: Artifact) -> Floats:
     """Logits as the file gives them: probabilities where it is a classifier."""
-    return softmax(logits) if artifact.request.classifier else logits
+    return logits if artifact.structure.output == "logits" else softmax(logits)
 
 
 def failures(measured: Parity, artifact: Artifact) -> tuple[str, ...]:

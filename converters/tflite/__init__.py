@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from regnet_edge.artifact import Artifact, Structure
+from regnet_edge.errors import UsageError
 from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
+from ..options import TargetOptions, option, read
 from ..quiet import quiet
 from ..tools import versions
 from .lower import flatbuffer
@@ -32,6 +34,26 @@ METADATA_ENTRY = "REGNET_EDGE_METADATA"
 
 
 @dataclass(frozen=True, slots=True)
+class TFLiteOptions(TargetOptions):
+    """via: an older route to the file; io: the type of input and output of an int8 file."""
+
+    via: Literal["", "onnx-tf"] = option("", "--via", "TFLite: an older route; see regnet-edge env.")
+    io: Literal["float", "int8"] = option("float", "--io", "TFLite: input and output.", "io")
+
+    def check(self, request: ExportRequest) -> None:
+        """The old route knows fp32 alone, and int8 doors lead into an int8 file alone."""
+        if self.via and request.precision != "fp32":
+            raise UsageError(f"--via {self.via} makes TFLite files in fp32 only; leave out --precision")
+        if self.io != "float" and request.precision != "int8":
+            raise UsageError(f"--io {self.io} is about int8; add --precision int8")
+
+
+def options_of(request: ExportRequest) -> TFLiteOptions:
+    """The request's own options for TFLite."""
+    return read(TFLiteOptions, request.options, "tflite")
+
+
+@dataclass(frozen=True, slots=True)
 class TFLite:
     """The converter and evaluator of .tflite files."""
 
@@ -41,15 +63,25 @@ class TFLite:
     precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "int8", "int8x16", "w8", "dynamic"})
     packages: tuple[str, ...] = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer")
     takes_program: bool = True
+    options: type[TargetOptions] = TFLiteOptions
+
+    def tools(self, request: ExportRequest) -> dict[str, str]:
+        """Versions of the packages that it needs, and of the old route's where the request takes that."""
+        if not options_of(request).via:
+            return versions(self.packages)
+        from ..guests.onnx_tf import tool_versions
+
+        return {**versions(self.packages), **tool_versions()}
 
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; input `image` is NHWC, output `logits`."""
         with quiet():
             out.write_bytes(float_file(request, source))
             if request.precision != "fp32":
-                out.write_bytes(quantized(out.read_bytes(), request, source.calibration))
+                float_doors = options_of(request).io == "float"
+                out.write_bytes(quantized(out.read_bytes(), request, source.calibration, float_doors))
         annotate(out, request)
-        return structure(out)
+        return replace(structure(out), splits_groups=bool(options_of(request).via))
 
     def evaluator(self) -> str:
         """The runtime's name and version."""
@@ -80,7 +112,7 @@ CONVERTER = TFLite()
 
 def float_file(request: ExportRequest, source: Source) -> bytes:
     """The fp32 file: the exported program's by the short way, the module's by litert_torch otherwise."""
-    if request.via:
+    if options_of(request).via:
         from ..guests.onnx_tf import file_of
 
         return file_of(source)
@@ -168,5 +200,9 @@ def structure(path: Path) -> Structure:
             seen, kernel = graph.Tensors(op.Inputs(0)).Shape(3), graph.Tensors(op.Inputs(1)).Shape(3)
             grouped += seen > 1 and (name == "DEPTHWISE_CONV_2D" or seen != kernel)
     return Structure(
-        convs=ops["CONV_2D"] + ops["DEPTHWISE_CONV_2D"], grouped_convs=grouped, ops=dict(sorted(ops.items()))
+        convs=ops["CONV_2D"] + ops["DEPTHWISE_CONV_2D"],
+        grouped_convs=grouped,
+        ops=dict(sorted(ops.items())),
+        quantize=ops["QUANTIZE"],
+        dequantize=ops["DEQUANTIZE"],
     )

@@ -26,15 +26,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 
-def quantized(content: bytes, request: ExportRequest, images: Floats | None) -> bytes:
-    """The file in the request's precision; input and output stay float unless it asks for int8.
+def quantized(
+    content: bytes, request: ExportRequest, images: Floats | None, float_doors: bool = True
+) -> bytes:
+    """The file in the request's precision; input and output are int8 too where they are no float doors.
 
     images: the calibration's, float32 (n, channels, r, r); None for a precision that needs none.
     """
     from ai_edge_quantizer.quantizer import Quantizer  # type: ignore[import-untyped]  # ships no types
 
     quantizer = Quantizer(content)
-    _recipe(quantizer, request)
+    _recipe(quantizer, request, float_doors)
     for name in _kept_in_float(content, request):
         quantizer.update_quantization_recipe(
             f"^{re.escape(name)};?$", algorithm_key="no_quantize", operation_name="*"
@@ -50,7 +52,7 @@ def quantized(content: bytes, request: ExportRequest, images: Floats | None) -> 
     return bytes(result.quantized_model)
 
 
-def _recipe(quantizer: Any, request: ExportRequest) -> None:
+def _recipe(quantizer: Any, request: ExportRequest, float_doors: bool) -> None:
     from ai_edge_quantizer import recipe  # type: ignore[import-untyped]  # ships no types
     from ai_edge_quantizer.qtyping import TFLOperationName  # type: ignore[import-untyped]  # ships no types
 
@@ -62,7 +64,7 @@ def _recipe(quantizer: Any, request: ExportRequest) -> None:
         "fp16": _fp16_recipe,
     }
     quantizer.load_quantization_recipe(recipes[request.precision]())
-    for door in (TFLOperationName.INPUT, TFLOperationName.OUTPUT) if request.io == "float" else ():
+    for door in (TFLOperationName.INPUT, TFLOperationName.OUTPUT) if float_doors else ():
         quantizer.update_quantization_recipe(".*", door, algorithm_key="no_quantize")
 
 

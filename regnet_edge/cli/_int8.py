@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from regnet_edge.cli.convert import Options
     from regnet_edge.converters.int8.mixed import Mixture
     from regnet_edge.request import Calibration, ModelSpec, Precision
 
@@ -31,9 +32,6 @@ _OPTIONS = (
         "--mixed", default="", help="int8: keep layers in float: auto, or names such as s1.b1.a,head."
     ),
     click.option("--max-loss", type=float, help="Points of top-1 that --mixed auto may lose; default: 0.2."),
-    click.option(
-        "--io", type=click.Choice(["float", "int8"]), default="float", help="TFLite: input and output."
-    ),
 )
 MAX_LOSS = 0.2  # points
 
@@ -45,57 +43,49 @@ def int8_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def int8_fields(spec: ModelSpec, precision: Precision, options: dict[str, Any]) -> dict[str, Any]:
-    """The fields of an ExportRequest; prints what needs saying. Raises UsageError for what is not int8's."""
-    from regnet_edge.errors import UsageError
+def calibration_for(spec: ModelSpec, precision: Precision, options: Options) -> Calibration | None:
+    """The images that the options name, None for a precision that needs none; prints what needs saying.
 
-    if options["mixed"] and precision != "int8":
-        raise UsageError("--mixed is about int8; add --precision int8")
-    if options["max_loss"] is not None and options["mixed"] != "auto":
-        raise UsageError("--max-loss is for --mixed auto; add that")
-    calibration = _calibration(spec, precision, options)
-    fields = {"calibration": calibration, "equalize": options["equalize"], "io": options["io"]}
-    return {**fields, "float_layers": _float_layers(spec, calibration, options)}
-
-
-def _calibration(spec: ModelSpec, precision: Precision, options: dict[str, Any]) -> Calibration | None:
+    Raises UsageError for what is not int8's.
+    """
     from regnet_edge.converters.int8 import calibration as quantize
     from regnet_edge.errors import UsageError
     from regnet_edge.request import NEEDS_CALIBRATION
 
+    if options.mixed and precision != "int8":
+        raise UsageError("--mixed is about int8; add --precision int8")
+    if options.max_loss is not None and options.mixed != "auto":
+        raise UsageError("--max-loss is for --mixed auto; add that")
     if precision not in NEEDS_CALIBRATION:
-        if options["calibrate"]:
+        if options.calibrate:
             raise UsageError(
                 f"{precision} needs no calibration images; leave out --calibrate, or pass --precision int8"
             )
         return None
     found = quantize.calibration(
         spec,
-        options["calibrate"] or quantize.SHIPPED,
-        options["calibration_images"],
-        options["calibration_seed"],
-        options["calibration_method"],
+        options.calibrate or quantize.SHIPPED,
+        options.calibration_images,
+        options.calibration_seed,
+        options.calibration_method,
     )
     if sentence := quantize.warning(found):
         click.echo(f"warning: {sentence}", err=True)
     return found
 
 
-def _float_layers(
-    spec: ModelSpec, calibration: Calibration | None, options: dict[str, Any]
-) -> tuple[str, ...]:
-    if not options["mixed"] or calibration is None:
+def float_layers(spec: ModelSpec, calibration: Calibration | None, options: Options) -> tuple[str, ...]:
+    """The layers that --mixed keeps in float, searched and told where it is auto."""
+    if not options.mixed or calibration is None:
         return ()
-    if options["mixed"] != "auto":
+    if options.mixed != "auto":
         from regnet_edge.converters.graph.points import named
 
-        return named(spec.config, options["mixed"].split(","))
+        return named(spec.config, options.mixed.split(","))
     from regnet_edge.converters.int8.mixed import choose
-    from regnet_edge.request import ExportRequest
 
-    limit = MAX_LOSS if options["max_loss"] is None else options["max_loss"]
-    request = ExportRequest(spec, "tflite", "int8", calibration=calibration, equalize=options["equalize"])
-    found = choose(request, limit / 100)
+    limit = MAX_LOSS if options.max_loss is None else options.max_loss
+    found = choose(spec, calibration, limit / 100, equalize=options.equalize)
     _tell(found)
     return found.layers
 

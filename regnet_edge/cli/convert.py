@@ -4,25 +4,65 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from regnet_edge.cli._int8 import int8_options
+from regnet_edge.cli._own import WithOwnOptions, own_fields, own_names
 
 if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact
     from regnet_edge.converters.cache import Cache
+    from regnet_edge.converters.int8.ranges import Method
     from regnet_edge.converters.run import Outcome
-    from regnet_edge.request import ExportRequest, ModelSpec
+    from regnet_edge.request import ExportRequest, ModelSpec, Option, Precision
     from regnet_edge.resolve import Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line as it was typed; own: the options that one target alone has, by click's names."""
+
+    model: str
+    weights: str
+    untrained: bool
+    seed: int
+    target: str
+    precision: str
+    resolution: int | None
+    batch: int
+    classes: int | None
+    labels: str
+    calibrate: str
+    calibration_images: int | None
+    calibration_method: Method
+    calibration_seed: int
+    equalize: bool
+    mixed: str
+    max_loss: float | None
+    out: Path
+    force: bool
+    no_cache: bool
+    no_verify: bool
+    formats: bool
+    as_json: bool
+    own: Mapping[str, Option]
+
+    @classmethod
+    def of(cls, typed: Mapping[str, Any]) -> Options:
+        """What click read; which of it is a target's own, the targets say."""
+        own = {name: typed[name] for name in own_names()}
+        return cls(**{name: value for name, value in typed.items() if name not in own}, own=own)
+
 
 COLUMNS = ("target", "precision", "seconds", "MB", "SQNR dB", "top-1 agree", "file")
 
 
-@click.command("convert", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("convert", cls=WithOwnOptions, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-m", "--model", default="", help="Zoo name, config file, or d=..,w0=..; default: shipped net.")
 @click.option("-w", "--weights", default="", help="Checkpoint FILE, or timm:NAME, torchvision:NAME, hf:NAME.")
 @click.option("--untrained", is_flag=True, help="Random weights: for latency only, no accuracy.")
@@ -33,10 +73,6 @@ COLUMNS = ("target", "precision", "seconds", "MB", "SQNR dB", "top-1 agree", "fi
 @click.option("--batch", default=1, show_default=True, help="Images the file takes at once.")
 @click.option("--classes", type=int, help="Replace the head by a fresh one of N classes.")
 @click.option("--labels", default="", help="Text file, one label a line; or imagenet.")
-@click.option("--coreml-image", is_flag=True, help="Core ML: an image input (ImageType).")
-@click.option("--coreml-classifier", is_flag=True, help="Core ML: classLabel and classLabel_probs.")
-@click.option("--via", type=click.Choice(["onnx-tf"]), help="TFLite: an older route; see regnet-edge env.")
-@click.option("--keep-graph", is_flag=True, help="ExecuTorch: store the delegated graph, for blame.")
 @int8_options
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
 @click.option("-f", "--force", is_flag=True, help="Replace files made from another request.")
@@ -44,7 +80,7 @@ COLUMNS = ("target", "precision", "seconds", "MB", "SQNR dB", "top-1 agree", "fi
 @click.option("--no-verify", is_flag=True, help="Do not run the files against the definition.")
 @click.option("--formats", is_flag=True, help="Print the table of targets and precisions, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
-def command(formats: bool, **options: Any) -> None:
+def command(**typed: Any) -> None:
     """Convert a RegNet for Core ML, ExecuTorch, TFLite and ONNX, and verify each file.
 
     Every file gets a sidecar FILE.json with preprocessing, labels, hashes and versions. With no model
@@ -57,18 +93,21 @@ def command(formats: bool, **options: Any) -> None:
     regnet-edge convert --target all --precision int8
     regnet-edge convert --target tflite --precision int8 --mixed auto --max-loss 0.1
     """
-    if formats:
-        _print_formats(options["as_json"])
-        return
+    options = Options.of(typed)
+    _print_formats(options.as_json) if options.formats else convert(options)
+
+
+def convert(options: Options) -> None:
+    """Make, verify and list the files; ends with exit code 1 where one is missing or fails its gate."""
     from regnet_edge.converters.cache import Cache
 
     spec = _model(options)
     requests = _requests(spec, options)
-    cache = None if options["no_cache"] else Cache.default()
-    outcomes = _convert(requests, options["out"], options["force"], cache)
-    if not options["no_verify"]:
+    cache = None if options.no_cache else Cache.default()
+    outcomes = _made(requests, options, cache)
+    if not options.no_verify:
         outcomes = _verified(outcomes, cache)
-    _report(outcomes, options["as_json"])
+    _report(outcomes, options.as_json)
     if any(o.failure or (o.artifact and o.artifact.parity and o.artifact.parity.failures) for o in outcomes):
         sys.exit(1)
 
@@ -98,11 +137,11 @@ def _presence(installed: bool) -> str:
     return "installed" if installed else "missing"
 
 
-def _model(options: dict[str, Any]) -> ModelSpec:
+def _model(options: Options) -> ModelSpec:
     from regnet_edge.resolve import Choice, resolve
 
     fields = ("model", "weights", "untrained", "seed", "resolution", "labels", "classes")
-    choice = Choice(**{name: options[name] for name in fields})
+    choice = Choice(**{name: getattr(options, name) for name in fields})
     spec, note = resolve(choice)
     for sentence in (note, *_warnings(spec, choice)):
         if sentence:
@@ -128,32 +167,23 @@ def _warnings(spec: ModelSpec, choice: Choice) -> Iterator[str]:
         )
 
 
-def _requests(spec: ModelSpec, options: dict[str, Any]) -> list[ExportRequest]:
-    from regnet_edge.cli._int8 import int8_fields
+def _requests(spec: ModelSpec, options: Options) -> list[ExportRequest]:
     from regnet_edge.converters import check_precision, targets
     from regnet_edge.converters import target as find
     from regnet_edge.converters.run import requests_for
     from regnet_edge.converters.tools import versions
     from regnet_edge.errors import UsageError
-    from regnet_edge.request import ExportRequest
 
-    precision, extras = _precision(options["precision"]), _own_options(options)
-    if options["target"] != "all":
-        converter = find(options["target"])
+    precision = _precision(options.precision)
+    if options.target != "all":
+        converter = find(options.target)
         check_precision(converter, precision)
         versions(converter.packages)
-        extras |= int8_fields(spec, precision, options)
-        return [ExportRequest(spec, converter.name, precision, options["batch"], **extras)]
-    if extras["image_input"] or extras["classifier"]:
-        raise UsageError("--coreml-image and --coreml-classifier are for target coreml only")
-    if extras["via"]:
-        raise UsageError(f"--via {extras['via']} is for target tflite only; add --target tflite")
-    if extras["keep_graph"]:
-        raise UsageError("--keep-graph is for target executorch only; add --target executorch")
-    if options["io"] != "float":
-        raise UsageError("--io int8 is for target tflite only; add --target tflite")
-    extras |= int8_fields(spec, precision, options)
-    first = ExportRequest(spec, next(iter(targets())), precision, options["batch"], **extras)
+        own = own_fields(converter.name, options.own)
+        asked = _request(spec, converter.name, precision, options)
+        return [replace(asked, options=own)]
+    own_fields("all", options.own)
+    first = _request(spec, next(iter(targets())), precision, options)
     requests, refusals = requests_for(first, list(targets()))
     for sentence in refusals:
         click.echo(f"left out: {sentence}", err=True)
@@ -162,29 +192,30 @@ def _requests(spec: ModelSpec, options: dict[str, Any]) -> list[ExportRequest]:
     return requests
 
 
-def _own_options(options: dict[str, Any]) -> dict[str, Any]:
-    """What one target alone has."""
-    return {
-        "image_input": options["coreml_image"],
-        "classifier": options["coreml_classifier"],
-        "via": options["via"] or "",
-        "keep_graph": options["keep_graph"],
-    }
+def _request(spec: ModelSpec, target: str, precision: Precision, options: Options) -> ExportRequest:
+    from regnet_edge.cli._int8 import calibration_for, float_layers
+    from regnet_edge.request import ExportRequest
+
+    calibration = calibration_for(spec, precision, options)
+    floats = float_layers(spec, calibration, options)
+    return ExportRequest(spec, target, precision, options.batch, calibration, floats, options.equalize)
 
 
-def _precision(name: str) -> Any:
+def _precision(name: str) -> Precision:
     from typing import get_args
 
     from regnet_edge.errors import UnknownNameError
     from regnet_edge.request import Precision
 
-    if name not in get_args(Precision):
-        raise UnknownNameError("precision", name, get_args(Precision))
-    return name
+    known: tuple[Precision, ...] = get_args(Precision)
+    for precision in known:
+        if precision == name:
+            return precision
+    raise UnknownNameError("precision", name, known)
 
 
-def _convert(requests: Sequence[ExportRequest], out: Path, force: bool, cache: Cache | None) -> list[Outcome]:
-    from regnet_edge.converters.run import convert
+def _made(requests: Sequence[ExportRequest], options: Options, cache: Cache | None) -> list[Outcome]:
+    from regnet_edge.converters import run
 
     with _spinner() as show:
         states: dict[str, str] = {}
@@ -194,12 +225,10 @@ def _convert(requests: Sequence[ExportRequest], out: Path, force: bool, cache: C
             show(", ".join(f"{name} {state}" for name, state in states.items()))
 
         show(f"reading {requests[0].model.name}")
-        return convert(requests, out, force=force, cache=cache, progress=progress)
+        return run.convert(requests, options.out, force=options.force, cache=cache, progress=progress)
 
 
 def _verified(outcomes: Sequence[Outcome], cache: Cache | None) -> list[Outcome]:
-    from dataclasses import replace
-
     from regnet_edge.converters.proof.parity import verify
 
     todo = [o.artifact.path for o in outcomes if o.artifact and o.artifact.parity is None]

@@ -82,7 +82,7 @@ def command(
 
     runs = run_all(without_sidecars(artifacts), images, count, weights, runtime=runtime or "")
     verified = [ran.artifact for ran in runs]
-    comparable = len(runs) > 1 and len({(a.request.model, a.request.classifier) for a in verified}) == 1
+    comparable = len(runs) > 1 and len({(a.request.model, a.structure.output) for a in verified}) == 1
     matrix = of_runs(runs) if comparable else None
     if as_json:
         _print_json(verified, matrix)
@@ -172,7 +172,7 @@ def _print_table(verified: Sequence[Artifact]) -> None:
 def _inside(artifact: Artifact) -> tuple[str, ...]:
     from regnet_edge.structure import sentences
 
-    return sentences(artifact.request.target, artifact.structure, artifact.request.via)
+    return sentences(artifact.structure)
 
 
 def _of_images(origin: ImagesRef | None) -> Iterator[str]:

@@ -137,7 +137,8 @@ def test_an_executorch_graph_that_is_not_the_files_is_refused(files, tmp_path):
 @pytest.fixture
 def kept(tmp_path) -> Artifact:
     """An ExecuTorch file with its graph beside it."""
-    request = ExportRequest(MODEL, "executorch", "int8", calibration=CALIBRATION, keep_graph=True)
+    keeping = {"keep_graph": True}
+    request = ExportRequest(MODEL, "executorch", "int8", calibration=CALIBRATION, options=keeping)
     path = tmp_path / "kept.pte"
     structure = target("executorch").convert(request, source_of(CONFIG), path)
     return Artifact.describe(path, request, structure, {}, 0.0)

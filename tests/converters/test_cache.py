@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 from regnet_edge.artifact import Artifact, Structure, graph_of
 from regnet_edge.config import AnyNetConfig, Stage
+from regnet_edge.converters import assign, run
 from regnet_edge.converters import cache as caching
-from regnet_edge.converters import run
 from regnet_edge.converters.cache import Cache, key_of
 from regnet_edge.errors import RegNetEdgeError
 from regnet_edge.request import Calibration, ExportRequest, ModelSpec, WeightsRef
@@ -48,11 +48,11 @@ def make(out: Path, request: ExportRequest = REQUEST, content: bytes = b"a netwo
 def fake_make(log: Path, seconds: float = 0.0):
     """Stands in for the converting process: writes a line a file made."""
 
-    def _make(requests, out, progress):
+    def _make(asked, out, progress):
         time.sleep(seconds)
         with log.open("a") as stream:
-            stream.writelines(f"{r.target}\n" for r in requests)
-        return [run.Outcome(r, make(run.path_for(r, out), r)) for r in requests]
+            stream.writelines(f"{a.request.target}\n" for a in asked)
+        return [run.Outcome(a.request, make(a.path(out), a.request)) for a in asked]
 
     return _make
 
@@ -65,7 +65,7 @@ def with_weights(**changes) -> ExportRequest:
 def test_what_was_put_comes_back_whole_with_the_place_it_was_asked_for(cache, tmp_path, name):
     made = make(tmp_path / "first" / name)
     cache.put(made)
-    found = cache.get(with_weights(path="/elsewhere/net.pth"), tmp_path / "second" / name)
+    found = cache.get(assign(with_weights(path="/elsewhere/net.pth")), tmp_path / "second" / name)
     assert found is not None
     assert Artifact.load(tmp_path / "second" / name) == found
     assert found.request.model.weights.path == "/elsewhere/net.pth"
@@ -73,30 +73,32 @@ def test_what_was_put_comes_back_whole_with_the_place_it_was_asked_for(cache, tm
 
 
 def test_a_kept_graph_goes_with_its_file(cache, tmp_path):
-    request = replace(REQUEST, target="executorch", keep_graph=True)
+    request = replace(REQUEST, target="executorch", options={"keep_graph": True})
+    graph_of(tmp_path / "a.pte").write_bytes(b"a graph")
     artifact = make(tmp_path / "a.pte", request)
-    graph_of(artifact.path).write_bytes(b"a graph")
     cache.put(artifact)
-    found = cache.get(request, tmp_path / "out" / "b.pte")
+    found = cache.get(assign(request), tmp_path / "out" / "b.pte")
     assert found is not None
     assert graph_of(found.path).read_bytes() == b"a graph"
     [entry] = cache.entries()
     graph_of(entry.artifact.path).unlink()
-    assert cache.get(request, tmp_path / "again.pte") is None
+    assert cache.get(assign(request), tmp_path / "again.pte") is None
 
 
 def test_an_edit_of_a_copy_does_not_reach_the_entry(cache, tmp_path):
     cache.put(make(tmp_path / "net.onnx"))
     (tmp_path / "net.onnx").write_bytes(b"edited")
-    assert cache.get(REQUEST, tmp_path / "again.onnx") is not None
+    assert cache.get(assign(REQUEST), tmp_path / "again.onnx") is not None
     (tmp_path / "again.onnx").write_bytes(b"edited")
-    assert cache.get(REQUEST, tmp_path / "third.onnx") is not None
+    assert cache.get(assign(REQUEST), tmp_path / "third.onnx") is not None
 
 
 def test_the_key_knows_what_decides_the_file_and_nothing_else():
     calibrated = replace(REQUEST, calibration=IMAGES, precision="int8")
-    assert key_of(with_weights(path="/elsewhere")) == key_of(REQUEST)
-    assert key_of(replace(calibrated, calibration=replace(IMAGES, source="x"))) == key_of(calibrated)
+    assert key_of(assign(with_weights(path="/elsewhere"))) == key_of(assign(REQUEST))
+    assert key_of(assign(replace(calibrated, calibration=replace(IMAGES, source="x")))) == key_of(
+        assign(calibrated)
+    )
     different = [
         REQUEST,
         with_weights(sha256="ef" * 32),
@@ -108,7 +110,7 @@ def test_the_key_knows_what_decides_the_file_and_nothing_else():
         replace(calibrated, calibration=replace(IMAGES, sha256="01" * 32)),
         replace(calibrated, calibration=replace(IMAGES, method="percentile")),
     ]
-    assert len({key_of(request) for request in different}) == len(different)
+    assert len({key_of(assign(request)) for request in different}) == len(different)
 
 
 @pytest.mark.parametrize("package", ["onnxruntime", "torch", "regnet-edge"])
@@ -118,20 +120,20 @@ def test_another_version_of_a_tool_misses(cache, tmp_path, monkeypatch, package)
     monkeypatch.setattr(
         importlib.metadata, "version", lambda name: "0.0.1" if name == package else stock(name)
     )
-    assert cache.get(REQUEST, tmp_path / "again.onnx") is None
+    assert cache.get(assign(REQUEST), tmp_path / "again.onnx") is None
 
 
 def test_other_code_of_this_package_misses(cache, tmp_path, monkeypatch):
     cache.put(make(tmp_path / "net.onnx"))
     monkeypatch.setattr(caching, "_own_code", lambda: "other")
-    assert cache.get(REQUEST, tmp_path / "again.onnx") is None
+    assert cache.get(assign(REQUEST), tmp_path / "again.onnx") is None
 
 
 @pytest.mark.parametrize("damage", ["changed", "cut short", "no sidecar", "foreign sidecar"])
 def test_a_damaged_entry_counts_as_absent_and_is_made_again(cache, tmp_path, damage):
     made = make(tmp_path / "net.onnx")
     cache.put(made)
-    file = cache.folder / key_of(REQUEST) / "net.onnx"
+    file = cache.folder / key_of(assign(REQUEST)) / "net.onnx"
     sidecar = file.with_name("net.onnx.json")
     {
         "changed": lambda: file.write_bytes(b"a netw0rk"),
@@ -139,10 +141,10 @@ def test_a_damaged_entry_counts_as_absent_and_is_made_again(cache, tmp_path, dam
         "no sidecar": lambda: sidecar.unlink(),
         "foreign sidecar": lambda: sidecar.write_text("{}"),
     }[damage]()
-    assert cache.get(REQUEST, tmp_path / "again.onnx") is None
+    assert cache.get(assign(REQUEST), tmp_path / "again.onnx") is None
     assert not (tmp_path / "again.onnx").exists()
     cache.put(made)
-    assert cache.get(REQUEST, tmp_path / "again.onnx") is not None
+    assert cache.get(assign(REQUEST), tmp_path / "again.onnx") is not None
 
 
 def test_convert_answers_a_repeated_request_from_the_cache_and_force_too(cache, tmp_path, monkeypatch):
@@ -191,8 +193,8 @@ def test_the_entries_unused_for_longest_go_first(cache, tmp_path):
     requests = [replace(REQUEST, batch=n) for n in (1, 2, 3)]
     for age, request in zip((20, 30, 10), requests, strict=True):
         cache.put(make(tmp_path / f"{request.batch}.onnx", request, bytes(100_000)))
-        os.utime(cache.folder / key_of(request), (time.time() - age,) * 2)
-    assert cache.get(requests[0], tmp_path / "used.onnx") is not None
+        os.utime(cache.folder / key_of(assign(request)), (time.time() - age,) * 2)
+    assert cache.get(assign(requests[0]), tmp_path / "used.onnx") is not None
     assert [e.artifact.request.batch for e in cache.entries()] == [1, 3, 2]
     assert cache.prune(250_000) > 100_000
     assert [e.artifact.request.batch for e in cache.entries()] == [1, 3]
@@ -205,9 +207,9 @@ def test_the_entries_unused_for_longest_go_first(cache, tmp_path):
 
 def test_an_entry_in_use_is_not_dropped(cache, tmp_path):
     cache.put(make(tmp_path / "net.onnx"))
-    with cache.claimed([REQUEST], wait=True):
+    with cache.claimed([assign(REQUEST)], wait=True):
         assert cache.prune(0) == 0
-        with cache.claimed([REQUEST], wait=False) as mine:
+        with cache.claimed([assign(REQUEST)], wait=False) as mine:
             assert mine == []
     assert cache.prune(0) > 0
 
@@ -223,7 +225,7 @@ def test_a_place_that_cannot_be_written_is_a_sentence(cache, tmp_path):
     cache.put(make(tmp_path / "net.onnx"))
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RegNetEdgeError, match=r"cannot write .*; choose another folder"):
-        cache.get(REQUEST, tmp_path / "file" / "net.onnx")
+        cache.get(assign(REQUEST), tmp_path / "file" / "net.onnx")
 
 
 def test_the_environment_moves_the_cache_and_turns_it_off(tmp_path, monkeypatch):

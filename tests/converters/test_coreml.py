@@ -13,9 +13,8 @@ import torch
 from regnet_edge.artifact import Artifact
 from regnet_edge.complexity import layers
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.converters import Source, coreml
+from regnet_edge.converters import Source, assign, coreml
 from regnet_edge.converters.coreml import lower as coreml_lower
-from regnet_edge.converters.coreml import quantize as coreml_quant
 from regnet_edge.converters.coreml.mil import evaluator, package
 from regnet_edge.converters.coreml.quiet import coremltools
 from regnet_edge.errors import ArtifactError, ConversionError, UsageError
@@ -44,12 +43,12 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-def request_for(config, preprocessing=None, labels=(), **options):
+def request_for(config, preprocessing=None, labels=(), own=(), **options):
     fitting = preprocessing or (GRAY if config.in_channels == 1 else RGB)
     model = ModelSpec("tiny", config, WEIGHTS, fitting, labels, licence="MIT")
     if options.get("precision") == "int8":
         options.setdefault("calibration", CALIBRATION)
-    return ExportRequest(model, "coreml", **options)
+    return ExportRequest(model, "coreml", options=dict.fromkeys(own, True), **options)
 
 
 def pixels(n, channels=3, seed=0):
@@ -130,6 +129,7 @@ def test_int8_stays_near_the_definition_with_every_calibration_method(net, metho
     ops, convs = artifact.structure.ops, artifact.structure.convs
     assert ops["constexpr_affine_dequantize"] == convs + ops["linear"]
     assert ops["quantize"] == ops["dequantize"] > convs / 2
+    assert (artifact.structure.quantize, artifact.structure.folded_by) == (ops["quantize"], "Core ML")
 
 
 def test_every_int8_input_reads_a_dequantized_value(tmp_path, source):
@@ -197,7 +197,7 @@ def test_an_operator_we_do_not_write_goes_through_torch_decompositions(source):
 )
 def test_an_image_input_takes_pixels_and_computes_the_same(preprocessing, precision, tmp_path):
     config = NETS["gray" if preprocessing.color == "GRAY" else "y"]
-    request = request_for(config, preprocessing, image_input=True, precision=precision)
+    request = request_for(config, preprocessing, own=["image_input"], precision=precision)
     artifact, source = make(tmp_path, request)
     images = normalized(4, preprocessing)
     least_db = {"fp32": 100, "fp16": 50, "int8": 25}[precision]
@@ -213,13 +213,14 @@ def test_pixels_are_the_whole_numbers_that_the_images_were_made_of():
 
 def test_a_classifier_gives_probabilities_in_label_order(tmp_path, source):
     labels = ("zebra", "crane", "ant", "crane", "größe", "f", "g", "h", "i", "crane (2)")
-    request = request_for(NETS["y"], labels=labels, classifier=True)
+    request = request_for(NETS["y"], labels=labels, own=["classifier"])
     artifact, _ = make(tmp_path, request, source)
     images = normalized(4)
     expected = softmax(logits(source, images))
     assert sqnr(expected, coreml.CONVERTER.run(artifact, images)) > 100
     description = package.read_package(artifact.path).spec.description
     assert [o.name for o in description.output] == ["classLabel", "classLabel_probs"]
+    assert artifact.structure.output == "probabilities"
     classify = next(op for op in evaluator.load(artifact.path).operations if op.kind == "classify")
     assert coreml.class_labels(request) == (*labels[:3], "crane (3)", *labels[4:])
     assert classify.inputs["classes"] == (coreml.class_labels(request),)
@@ -229,9 +230,9 @@ def test_a_classifier_without_labels_numbers_its_classes():
     assert coreml.class_labels(request_for(NETS["gray"]))[:2] == ("class_0", "class_1")
 
 
-def test_a_classifier_takes_one_image(tmp_path, source):
+def test_a_classifier_takes_one_image():
     with pytest.raises(UsageError, match="a classifier takes one image: leave --batch at 1"):
-        make(tmp_path, request_for(NETS["y"], classifier=True, batch=2), source)
+        assign(request_for(NETS["y"], own=["classifier"], batch=2))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
@@ -274,7 +275,7 @@ def test_a_failure_of_coremltools_is_one_sentence(tmp_path, source, monkeypatch)
     def fail(*_):
         raise KeyError("strange op\nand a long story")
 
-    monkeypatch.setattr(coreml, "lower", fail)
+    monkeypatch.setattr(coreml_lower, "lower", fail)
     with pytest.raises(ConversionError, match=r"could not convert tiny \('strange op.*regnet-edge doctor$"):
         make(tmp_path, request_for(NETS["y"]), source)
 
@@ -316,27 +317,12 @@ def test_core_ml_is_asked_in_batches_with_arrays(monkeypatch, tmp_path):
 def test_core_ml_is_asked_with_pictures_and_its_dictionary_put_in_label_order():
     fake = Fake({"classLabel": "b", "classLabel_probs": {"b": 0.75, "a": 0.25}})
     request = request_for(
-        replace(NETS["y"], num_classes=2), labels=("a", "b"), classifier=True, image_input=True
+        replace(NETS["y"], num_classes=2), labels=("a", "b"), own=["classifier", "image_input"]
     )
     found = coreml.predict(fake, request, pixels(2))
     np.testing.assert_array_equal(found, np.float32([[0.25, 0.75]] * 2))
     assert (fake.given[0].size, fake.given[0].mode) == ((32, 32), "RGB")
     assert coreml._picture(pixels(1, 1)[0]).mode == "L"
-
-
-def test_zero_is_exactly_a_step_of_every_range():
-    for low, high in ((0.0, 6.0), (-1.0, 3.0), (2.0, 5.0), (-4.0, -1.0), (0.0, 0.0)):
-        found = coreml_quant.Range(low, high)
-        assert 0 <= found.zero_point <= 255
-        assert (found.zero_point == 0) == (low >= 0)
-
-
-def test_a_percentile_or_least_error_ignores_a_lone_outlier():
-    counts = np.zeros(coreml_quant.BINS)
-    counts[1000:1048], counts[-1] = 1e6, 1
-    histogram = coreml_quant.Histogram(-100.0, 100.0, counts)
-    for found in (histogram.percentile(), histogram.mse()):
-        assert found.high < 40
 
 
 def test_symmetric_int8_is_exact_for_its_own_steps():

@@ -11,7 +11,7 @@ import torch
 from regnet_edge import data, shipped
 from regnet_edge.artifact import Artifact
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.converters import Source, target
+from regnet_edge.converters import Source, assign, target
 from regnet_edge.converters.graph.points import named, points
 from regnet_edge.converters.int8 import calibration as quantize
 from regnet_edge.converters.int8 import equalize, mixed
@@ -119,7 +119,7 @@ def convert(folder, name, module, seen, **options) -> Artifact:
     with torch.no_grad():
         program = torch.export.export(module, (example,))
     request = ExportRequest(MODEL, name, "int8", calibration=CALIBRATION, **options)
-    path = folder / f"{request.stem}{target(name).suffix}"
+    path = assign(request).path(folder)
     structure = target(name).convert(request, Source(module, example, program, seen), path)
     check_structure(request, structure)
     return Artifact.describe(path, request, structure, {}, 0.0)
@@ -192,16 +192,17 @@ def test_a_stage_and_a_block_stand_for_all_their_layers():
     [
         ({"precision": "fp32", "equalize": True}, "add --precision int8"),
         ({"precision": "fp32", "float_layers": ("head",)}, "add --precision int8"),
-        ({"precision": "int8", "io": "int8", "target": "onnx"}, "--io int8 is for target tflite"),
+        ({"precision": "fp32", "options": {"io": "int8"}}, "add --precision int8"),
+        ({"precision": "int8", "options": {"io": "int8"}, "target": "onnx"}, "unknown option of target onnx"),
     ],
 )
 def test_int8_options_elsewhere_are_refused(options, sentence):
     with pytest.raises(UsageError, match=sentence):
-        ExportRequest(**{"model": MODEL, "target": "tflite", "calibration": CALIBRATION, **options})
+        assign(ExportRequest(**{"model": MODEL, "target": "tflite", "calibration": CALIBRATION, **options}))
 
 
 def test_int8_input_and_output_give_the_same_answers(tmp_path, net, seen):
-    plain, whole = (convert(tmp_path, "tflite", net, seen, io=io) for io in ("float", "int8"))
+    plain, whole = (convert(tmp_path, "tflite", net, seen, options={"io": io}) for io in ("float", "int8"))
     answers = [target("tflite").run(artifact, seen[:32]) for artifact in (plain, whole)]
     np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
     assert "QUANTIZE" in plain.structure.ops
@@ -211,6 +212,8 @@ def test_int8_input_and_output_give_the_same_answers(tmp_path, net, seen):
 def test_the_command_line_keeps_named_layers_and_refuses_what_is_not_int8s(cli):
     refused = cli("convert", "-t", "onnx", "--mixed", "auto")
     assert (refused.returncode, refused.stderr) == (2, "Error: --mixed is about int8; add --precision int8\n")
+    elsewhere = cli("convert", "-t", "onnx", "-p", "int8", "--io", "int8")
+    assert elsewhere.stderr == "Error: --io int8 is for target tflite only; add --target tflite\n"
     assert "add that" in cli("convert", "-t", "onnx", "-p", "int8", "--max-loss", "1").stderr
     done = cli("convert", "-t", "tflite", "-p", "int8", "--mixed", "head", "--no-verify", "--json")
     assert done.returncode == 0, done.stderr

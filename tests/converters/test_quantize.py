@@ -186,6 +186,9 @@ def test_every_precision_is_near_the_definition_and_keeps_float_doors(tmp_path, 
     found = target(name).run(artifact, images)
     assert found.dtype == np.float32
     assert metrics.sqnr_db(expected, found) > parity.GATES[precision].sqnr_db
+    inside = artifact.structure
+    names = {"tflite": ("QUANTIZE", "DEQUANTIZE"), "onnx": ("QuantizeLinear", "DequantizeLinear")}[name]
+    assert (inside.quantize, inside.dequantize) == tuple(inside.ops.get(n, 0) for n in names)
 
 
 @pytest.mark.parametrize("name", ["tflite", "onnx"])

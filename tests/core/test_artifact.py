@@ -10,6 +10,7 @@ import pytest
 
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact, Structure, graph_of, without_sidecars
+from regnet_edge.converters import assign
 from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.request import IMAGENET, Calibration, ExportRequest, ModelSpec, Preprocessing, WeightsRef
 
@@ -67,13 +68,14 @@ def test_requests_that_cannot_be_meant_cannot_be_built(tiny: ModelSpec) -> None:
         ({"batch": 0}, "batch is at least 1"),
         ({"precision": "int8"}, "needs calibration"),
         ({"precision": "int8x16"}, "needs calibration"),
-        ({"image_input": True}, "coreml only"),
-        ({"classifier": True}, "coreml only"),
     ]:
         with pytest.raises(UsageError, match=sentence):
             ExportRequest(tiny, "onnx", **arguments)
-    with pytest.raises(UsageError, match="one image"):
-        ExportRequest(tiny, "coreml", image_input=True, batch=2)
+    for options in ({"image_input": True}, {"classifier": True}):
+        with pytest.raises(UsageError, match="one image"):
+            assign(ExportRequest(tiny, "coreml", batch=2, options=options))
+        with pytest.raises(UsageError, match="unknown option of target onnx"):
+            assign(ExportRequest(tiny, "onnx", options=options))
 
 
 def test_preprocessing_refuses_what_no_image_can_be(tiny: ModelSpec) -> None:
@@ -113,6 +115,7 @@ def test_the_key_follows_everything_that_decides_the_file_and_no_place(tiny: Mod
         replace(first, batch=2),
         replace(first, target="tflite"),
         replace(first, precision="w8"),
+        replace(first, options={"io": "int8"}),
         replace(first, calibration=Calibration("shipped", "00", 64, 0)),
         replace(first, model=replace(tiny, weights=WeightsRef("file", "/a/w.safetensors", "bb"))),
         replace(first, model=first.model.at_resolution(64)),

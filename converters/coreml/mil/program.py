@@ -98,7 +98,15 @@ class Program:
         ops = Counter(op.kind for op in self.operations if op.kind != "const")
         constants = {op.name: op.inputs["val"][0] for op in self.operations if op.kind == "const"}
         grouped = sum(_groups(op, constants) > 1 for op in self.operations if op.kind == "conv")
-        return Structure(convs=ops["conv"], grouped_convs=grouped, ops=dict(sorted(ops.items())))
+        return Structure(
+            convs=ops["conv"],
+            grouped_convs=grouped,
+            ops=dict(sorted(ops.items())),
+            quantize=ops["quantize"],
+            dequantize=ops["dequantize"],
+            folded_by="Core ML",
+            output="probabilities" if ops["classify"] else "logits",
+        )
 
 
 def _groups(conv: Operation, constants: Mapping[str, Ref | Constant]) -> int:
