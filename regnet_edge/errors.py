@@ -13,19 +13,44 @@ RegNetEdgeError                  something went wrong; exit code 1
 ├── MeasurementError             a benchmark could not be run or believed
 └── DeviceError                  a phone or board that cannot be reached
 
-The message is one sentence that says what is wrong and what to do next.
+The message is one sentence that says what is wrong and what to do next: one line of at most LONGEST
+characters, whatever a tool or a file has put into it.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+LONGEST = 300  # characters of a sentence
+_CUT = " ... "
+# what ends a line or moves the cursor, in any terminal: controls, C1, U+2028, U+2029, directions
+_UNPRINTABLE = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+"
+)
+
+
+def sentence(text: str) -> str:
+    """The text as one printable line of at most LONGEST characters, cut in the middle, never at the end.
+
+    The end is what to do next, so it stays.
+    """
+    line = _UNPRINTABLE.sub(" ", text).strip()
+    if len(line) <= LONGEST:
+        return line
+    way_on = line.rfind("; ")
+    kept = len(line) - way_on if way_on > 0 and len(line) - way_on <= LONGEST // 2 else LONGEST // 3
+    return line[: LONGEST - kept - len(_CUT)] + _CUT + line[-kept:]
 
 
 class RegNetEdgeError(Exception):
     """Something went wrong; `exit_code` is what the command line ends with."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(sentence(message))
 
 
 class UsageError(RegNetEdgeError):

@@ -6,21 +6,61 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from regnet_edge.errors import RegNetEdgeError
+from filelock import FileLock, Timeout
+
+from regnet_edge.errors import RegNetEdgeError, UsageError
 
 _MARK = ".regnet-edge-"
+_LOCK = ".lock"
+_WITHOUT_LOCK_S = 3600.0
 
 
 def sha256_of(path: Path) -> str:
-    """Hex sha256 of a file, or of a folder's files with their relative names, in order."""
+    """Hex sha256 of a file, or of a folder: its files, links and empty folders with their names, in order.
+
+    Raises RegNetEdgeError for a link that leads out of the folder, and for what is neither file nor
+    folder: a pipe or a device is never opened.
+    """
+    if not path.is_dir():
+        return _sha256_of_file(path)
     digest = hashlib.sha256()
-    if path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256_of(file)}\n".encode())
-        return digest.hexdigest()
+    for inner in _inside(path):
+        name = inner.relative_to(path).as_posix()
+        if inner.is_symlink():
+            digest.update(f"{name}\0-> {os.readlink(inner)}\n".encode(errors="surrogateescape"))
+        elif inner.is_dir():
+            digest.update(f"{name}/\0\n".encode(errors="surrogateescape"))
+        else:
+            digest.update(f"{name}\0{_sha256_of_file(inner)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Files, links and empty folders below a folder, links not followed; raises for links out of it."""
+    found = []
+    for here, folders, names in os.walk(folder):
+        base = Path(here)
+        links = [name for name in folders if (base / name).is_symlink()]
+        found += [base / name for name in (*names, *links)]
+        if base != folder and not folders and not names:
+            found.append(base)
+    root = folder.resolve()
+    for link in (p for p in found if p.is_symlink()):
+        if not link.resolve().is_relative_to(root):
+            raise RegNetEdgeError(f"{link} leads out of {folder}; remove the link, or take the package anew")
+    return sorted(found)
+
+
+def _sha256_of_file(path: Path) -> str:
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise RegNetEdgeError(f"{path} is no ordinary file; give a file or a folder of files")
+    digest = hashlib.sha256()
     with path.open("rb") as stream:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
@@ -30,27 +70,55 @@ def sha256_of(path: Path) -> str:
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files in a folder."""
     if path.is_dir():
-        return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+        return sum(p.lstat().st_size for p in _inside(path) if not p.is_dir())
     return path.stat().st_size
+
+
+def check_output(
+    path: Path,
+    inputs: Iterable[Path] = (),
+    *,
+    is_ours: Callable[[Path], bool] = lambda _: False,
+    force: bool = False,
+) -> None:
+    """Raise UsageError where writing `path` would spoil something.
+
+    That is one of the command's own inputs, whatever `force` says, or something that stands there and
+    is not of the kind that the command writes (`is_ours`), unless `force`.
+    """
+    if not path.name or path.name == "..":
+        raise UsageError(f"{str(path)!r} names no file to write; give a file name")
+    if not path.exists() and not path.is_symlink():
+        return
+    for read in inputs:
+        if read.exists() and path.exists() and path.samefile(read):
+            raise UsageError(f"{path} is what this command reads; give another file to write to")
+    if not force and not is_ours(path):
+        raise UsageError(f"{path} exists and was not made by this command; give another name, or --force")
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to (same suffix, same disk), moved onto `path` only if the block succeeds.
 
-    What an earlier, killed process left behind in that folder is removed. Raises RegNetEdgeError with
-    the system's reason where the folder cannot be written.
+    What an earlier, killed process left behind in that folder is removed: a lock inside says whether
+    its owner lives, and dies with it. Raises RegNetEdgeError with the system's reason where the folder
+    cannot be written, UsageError for a path that names no file.
     """
+    if not path.name or path.name == "..":
+        raise UsageError(f"{str(path)!r} names no file to write; give a file name")
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path.parent)
-        scratch = path.parent / f"{_MARK}{os.getpid()}-{path.name}"
-        scratch.mkdir()
+        remove_leftovers(path.parent)
+        scratch = Path(tempfile.mkdtemp(prefix=_MARK, dir=path.parent))
+        lock = FileLock(scratch / _LOCK)
+        lock.acquire()
     try:
         with _explained(path):
             yield scratch / path.name
             move(scratch / path.name, path)
     finally:
+        lock.release()
         shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -88,18 +156,22 @@ def write_text(path: Path, text: str) -> None:
         scratch.write_text(text, encoding="utf-8")
 
 
-def _remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
+    """Remove the scratch folders in `folder` whose owner died."""
     for scratch in folder.glob(f"{_MARK}*"):
-        pid = scratch.name.removeprefix(_MARK).split("-")[0]
-        if pid.isdigit() and not _is_alive(int(pid)):
-            shutil.rmtree(scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            if scratch.is_dir() and not scratch.is_symlink() and _is_abandoned(scratch):
+                shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _is_alive(pid: int) -> bool:
+def _is_abandoned(scratch: Path) -> bool:
+    """Whether nobody holds the folder's lock; one without a lock has an hour to get one."""
+    if not (scratch / _LOCK).exists():
+        return time.time() - scratch.stat().st_mtime > _WITHOUT_LOCK_S
+    lock = FileLock(scratch / _LOCK)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        lock.acquire(blocking=False)
+    except Timeout:
         return False
-    except PermissionError:
-        return True
+    lock.release()
     return True

@@ -14,12 +14,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tex
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < text_columns else "right", no_wrap=True)
+        table.add_column(Text(column), justify="left" if i < text_columns else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(Text(str(cell)) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
     whole = console.measure(table, options=console.options.update_width(MAX_WIDTH)).maximum
     Console(width=max(console.width, whole), highlight=False).print(table)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regnet_edge.errors import RegNetEdgeError
-from regnet_edge.files import replacing, sha256_of, size_of, write_text
+from regnet_edge.errors import RegNetEdgeError, UsageError
+from regnet_edge.files import check_output, replacing, sha256_of, size_of, write_text
 
 
 def test_a_failure_leaves_the_old_file_and_no_scratch(tmp_path: Path) -> None:
@@ -74,3 +74,70 @@ def test_a_folder_s_hash_tells_content_and_place_apart(
         (root / name / "2").write_bytes(second)
     assert (sha256_of(root / "p") == sha256_of(root / "q")) == (a == b)
     assert size_of(root / "p") == len(a) + len(b)
+
+
+def test_a_folder_s_hash_sees_links_and_empty_folders(tmp_path: Path) -> None:
+    package = tmp_path / "p"
+    (package / "weights").mkdir(parents=True)
+    (package / "weights" / "w.bin").write_bytes(b"w")
+    plain = sha256_of(package)
+    (package / "empty").mkdir()
+    with_folder = sha256_of(package)
+    (package / "again.bin").symlink_to("weights/w.bin")
+    assert len({plain, with_folder, sha256_of(package)}) == 3
+
+
+def test_a_link_out_of_a_folder_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "etc").symlink_to("/etc")
+    with pytest.raises(RegNetEdgeError, match=r"etc leads out of .*remove the link"):
+        sha256_of(tmp_path / "p")
+
+
+def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "p").mkdir()
+    os.mkfifo(tmp_path / "p" / "inner")
+    for path in (tmp_path / "pipe", tmp_path / "p"):
+        with pytest.raises(RegNetEdgeError, match="no ordinary file"):
+            sha256_of(path)
+
+
+def test_a_scratch_folder_stays_while_its_owner_lives_whatever_its_process_id(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a.txt") as scratch:
+        scratch.write_text("slow")
+        write_text(tmp_path / "b.txt", "quick")
+        assert scratch.read_text() == "slow"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+
+
+def test_a_folder_that_only_looks_like_scratch_and_has_no_lock_waits_an_hour(tmp_path: Path) -> None:
+    (tmp_path / ".regnet-edge-new").mkdir()
+    (tmp_path / ".regnet-edge-old").mkdir()
+    os.utime(tmp_path / ".regnet-edge-old", (0, 0))
+    write_text(tmp_path / "a.txt", "whole")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".regnet-edge-new", "a.txt"]
+
+
+@pytest.mark.parametrize("path", ["", "/", ".", ".."])
+def test_a_path_that_names_no_file_is_refused(path: str) -> None:
+    with pytest.raises(UsageError, match="names no file"):
+        write_text(Path(path), "text")
+
+
+class TestCheckOutput:
+    def test_what_a_command_reads_is_never_what_it_writes(self, tmp_path: Path) -> None:
+        (tmp_path / "r.jsonl").write_text("{}")
+        (tmp_path / "link").symlink_to("r.jsonl")
+        with pytest.raises(UsageError, match="is what this command reads"):
+            check_output(tmp_path / "link", [tmp_path / "r.jsonl"], is_ours=lambda _: True, force=True)
+
+    def test_what_stands_there_stays_unless_it_is_ours_or_forced(self, tmp_path: Path) -> None:
+        notes = tmp_path / "notes.txt"
+        check_output(notes)
+        notes.write_text("mine")
+        with pytest.raises(UsageError, match=r"notes.txt exists and was not made by this command; .*--force"):
+            check_output(notes, is_ours=lambda path: path.read_text() == "ours")
+        check_output(notes, force=True)
+        notes.write_text("ours")
+        check_output(notes, is_ours=lambda path: path.read_text() == "ours")
