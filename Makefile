@@ -32,6 +32,7 @@ test: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python peers/complexity.py
+	$(BIN)/python peers/sampling.py
 	$(BIN)/python peers/bootstrap.py
 	$(BIN)/python peers/convert_speed.py
 	$(BIN)/python peers/convert_speed.py --int8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ from regnet_edge.complexity import complexity
 from regnet_edge.config import AnyNetConfig, RegNetConfig, Stage, width_exponents
 from regnet_edge.configs import Definition
 
+from .rule_fit import Grid, fit_net
 from .spaces import AnyNetSpace, Cap, Order, RegNetSpace, Space
 from .spans import Span
 from .stage_counts import Counts
@@ -20,14 +22,15 @@ def broken(space: Space, net: Definition, resolution: int = 224) -> tuple[str, .
     """The rules of the space that the network breaks, empty for a member; caps count at `resolution`.
 
     Stem, classes and strides are not a space's rules. Quanta are the sampler's: wa = 36.44 lies in a
-    space that draws multiples of 0.1.
+    space that draws multiples of 0.1. A network that is given by its stages is in a space of rules where
+    one of the space's w0, wa and wm makes it (`rule_fit`).
     """
     if isinstance(space, AnyNetSpace):
         rules = _anynet(space, net.config)
     elif net.rule is not None:
         rules = _regnet(space, net.rule)
     else:
-        rules = iter(("it is given by its stages: give the rule's numbers, d=,w0=,wa=,wm=,g=",))
+        rules = _fitted(space, net)
     common = (*_block(space, net.config), *_caps(space.caps, net.config, resolution))
     return (*rules, *common)
 
@@ -86,6 +89,21 @@ def _regnet(space: RegNetSpace, rule: RegNetConfig) -> Iterator[str]:
     steps = int(width_exponents(rule.depth, rule.w0, rule.wa, rule.wm).max()) + 1
     if steps != stages:
         yield f"{steps} steps of the rule make {stages} stages: two round to one width, or one has no block"
+
+
+def _fitted(space: RegNetSpace, net: Definition) -> Iterator[str]:
+    """The same for a network without a rule, by the space's rule nearest to it."""
+    if any(b < a for a, b in pairwise(net.config.widths)):
+        yield f"its widths do not rise: {_list(net.config.widths)}"
+        return
+    w0, wm = space.w0, space.wm
+    grid = Grid((int(w0.low), int(w0.high)), (wm.low, wm.high), wm.quantum, space.wa.high)
+    found = fit_net(net.name, net.config, grid)
+    if found.given_back and found.fit.group_width is not None:
+        yield from _regnet(space, replace(found.fit.rule(), se_ratio=net.config.se_ratio))
+    else:
+        e_fit = found.fit.e_fit
+        yield f"no w0, wa and wm of the space make its widths; the nearest are off by e_fit {e_fit:.3f}"
 
 
 def _block(space: Space, config: AnyNetConfig) -> Iterator[str]:

@@ -90,7 +90,18 @@ def test_shared_and_clipped_group_widths_are_told_apart(tmp_path: Path) -> None:
     assert broken(two, configs.read(str(file))) == (
         "b differs between stages: 2, 1", "g differs between stages: 8, 16",
     )  # fmt: skip
-    assert broken(REGNET, configs.read(str(file)))[0].startswith("it is given by its stages")
+    assert "no w0, wa and wm of the space make its widths" in broken(REGNET, configs.read(str(file)))[0]
+
+
+def test_a_network_given_by_its_stages_is_a_member_where_a_rule_of_the_space_makes_it() -> None:
+    drawn = sample(REGNET, 1, 0, Regime(360e6, 400e6)).drawn[0]
+    bare = configs.Definition("bare", drawn.config)
+    assert broken(REGNET, bare) == ()
+    assert broken(replace(REGNET, depth=Span(1, 3)), bare) == (
+        f"the depth is {drawn.config.depth}, not 1 to 3",
+    )
+    falling = replace(drawn.config, stages=drawn.config.stages[::-1])
+    assert "its widths do not rise" in broken(REGNET, configs.Definition("falling", falling))[0]
 
 
 def test_a_space_can_be_a_name_with_changes() -> None:
