@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import click
 from regnet_edge.cli.sweep import FOLDER, Where, run_and_report, where_options
 
 if TYPE_CHECKING:
-    from regnet_edge.design_space.study_report import Outcome
+    from regnet_edge.design_space.study_report import ArmSummary, Outcome
 
 HELP = {"help_option_names": ["-h", "--help"]}
 OUT = click.option("--out", type=FOLDER, required=True, help="Folder of the records.")
@@ -108,24 +109,48 @@ def report(out: Path, times: int, as_json: bool) -> None:
     """
     from regnet_edge.design_space import records
     from regnet_edge.design_space.fashion_study import study
-    from regnet_edge.design_space.study_report import outcomes, seed_noise
+    from regnet_edge.design_space.study_report import outcomes, seed_noise, summaries
 
     found, table = study().times(times), records.read(out)
-    answers, (noise, freedom) = outcomes(found, table), seed_noise(table)
+    answers, arms, (noise, freedom) = outcomes(found, table), summaries(found, table), seed_noise(table)
     planned = sum(a.nets for a in found.arms) + found.pilot[0] * found.pilot[1]
     planned += found.refinement.nets if found.refinement else 0
     if as_json:
-        import json
-
         listed = [{**asdict(o), "verdict": o.verdict, "agrees": o.agrees} for o in answers]
-        summary = {"trained": len(table.trained), "planned": planned, "seed_sd": noise, "answers": listed}
-        click.echo(json.dumps(summary, indent=2).replace("NaN", "null"))
+        summary = {"trained": len(table.trained), "planned": planned, "seed_sd": noise}
+        _print_json({**summary, "arms": [asdict(a) for a in arms], "answers": listed})
         return
+    _print_arms(arms)
     _print(answers)
     failed = len(table.records) - len(table.trained)
     click.echo(f"{len(table.records)} of {planned} networks have a record, {failed} of them failed")
     if freedom:
         click.echo(f"one training's noise: {noise:.2f} points over seeds ({freedom} degrees of freedom)")
+
+
+def _print_json(value: object) -> None:
+    """JSON without NaN: what was not measured is null."""
+    import json
+
+    click.echo(json.dumps(_finite(value), indent=2))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _print_arms(arms: tuple[ArmSummary, ...]) -> None:
+    from regnet_edge.cli._tables import print_table
+
+    rows = [
+        (a.arm, f"{a.recorded}/{a.planned}", a.failed, *(f"{v:.2f}" for v in (a.least, a.median, a.mean)))
+        for a in arms
+    ]
+    print_table(("arm", "nets", "failed", "least error %", "median", "mean"), rows)
 
 
 def _print(answers: tuple[Outcome, ...]) -> None:
@@ -137,9 +162,9 @@ def _print(answers: tuple[Outcome, ...]) -> None:
             o.comparison.expected,
             o.verdict,
             o.n,
-            f"{o.difference:+.2f}",
-            f"{o.interval[0]:+.2f} to {o.interval[1]:+.2f}",
-            f"{o.detectable:.2f}",
+            f"{o.difference:+.2f}" if o.n else "-",
+            f"{o.interval[0]:+.2f} to {o.interval[1]:+.2f}" if o.n > 1 else "-",
+            f"{o.detectable:.2f}" if o.n > 1 else "-",
             f"{o.comparison.margin:g}",
         )
         for o in answers

@@ -178,24 +178,31 @@ def run_and_report(population: Population, out: Path, where: Where) -> Table:
 def bar() -> Iterator[Callable[[Step], None]]:
     """A bar on standard error with the time left; where that is no terminal, a line a network."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _say
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, refresh_per_second=2) as shown:
         task = shown.add_task("training", total=None)
 
         def show(step: Step) -> None:
-            shown.update(task, description=_described(step), completed=step.done, total=step.total)
+            left = "" if step.left_s is None else f", {_time(step.left_s)} left"
+            shown.update(task, description=_described(step) + left, completed=step.done, total=step.total)
 
         yield show
 
 
 def _say(step: Step) -> None:
-    click.echo(f"{step.done}/{step.total}  {_described(step)}", err=True)
+    left = "" if step.left_s is None else f"  {_time(step.left_s)} left"
+    click.echo(f"{step.done}/{step.total}  {_described(step)}{left}", err=True)
+
+
+def _time(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
 
 
 def _described(step: Step) -> str:

@@ -64,6 +64,36 @@ def outcomes(study: Study, table: Table) -> tuple[Outcome, ...]:
     return tuple(_outcome(study, c, table) for c in study.comparisons)
 
 
+@dataclass(frozen=True, slots=True)
+class ArmSummary:
+    """How many networks of an arm have a record, how many failed, and its errors in percent."""
+
+    arm: str
+    planned: int
+    recorded: int
+    failed: int
+    least: float
+    median: float
+    mean: float  # errors above the study's ceiling count as it, and failures too
+
+
+def summaries(study: Study, table: Table) -> tuple[ArmSummary, ...]:
+    """The arms with records, in the study's order."""
+    planned = {a.name: a.nets for a in study.arms}
+    if study.refinement:
+        planned[study.refinement.name] = study.refinement.nets
+    return tuple(
+        _summary(study, name, nets, table) for name, nets in planned.items() if _errors(study, name, table)
+    )
+
+
+def _summary(study: Study, name: str, nets: int, table: Table) -> ArmSummary:
+    errors = np.array(list(_errors(study, name, table).values()))
+    failed = sum(r.subject.arm == name and r.error is None for r in table.records)
+    least, median, mean = float(errors.min()), float(np.median(errors)), float(errors.mean())
+    return ArmSummary(name, nets, len(errors), failed, least, median, mean)
+
+
 def seed_noise(table: Table) -> tuple[float, int]:
     """(standard deviation of one network's error over seeds, degrees of freedom) of the pilot."""
     by_net: dict[int, list[float]] = {}

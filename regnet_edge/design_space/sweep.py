@@ -7,6 +7,7 @@ Killed at any moment and started again, a sweep trains what has no record yet an
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +72,15 @@ WHOLE = Shard()
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where a sweep is: `done` of `total` networks have a record, the last one is `record`."""
+    """Where a sweep is: `done` of `total` networks have a record, the last one is `record`.
+
+    left_s: seconds to the end at this sweep's pace so far, None before its first record.
+    """
 
     done: int
     total: int
     record: Record | None = None
+    left_s: float | None = None
 
 
 def sweep(
@@ -86,6 +91,7 @@ def sweep(
     shard: Shard = WHOLE,
     retry_failed: bool = False,
     progress: Callable[[Step], None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Table:
     """Train what has no record in `out` yet, and return the table of all that has one.
 
@@ -98,10 +104,12 @@ def sweep(
         with FileLock(out / f".{shard.file}.lock", timeout=0):
             _claim(population, out)
             left = remaining(mine, out, retry_failed=retry_failed)
-            progress(Step(len(mine) - len(left), len(mine)))
+            done, begun = len(mine) - len(left), clock()
+            progress(Step(done, len(mine)))
             for i, record in enumerate(run(population.task, left) if left else (), 1):
                 records.append(out / shard.file, [record])
-                progress(Step(len(mine) - len(left) + i, len(mine), record))
+                pace = (clock() - begun) / i
+                progress(Step(done + i, len(mine), record, pace * (len(left) - i)))
     except Timeout:
         raise UsageError(
             f"another sweep writes {out / shard.file}; wait for it or choose another --out"

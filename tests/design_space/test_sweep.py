@@ -93,8 +93,10 @@ class TestOnDisk:
         with (tmp_path / records.FILE).open("ab") as file:
             file.write(b'{"subject": {"arm": "ti')  # the line that a kill has cut
         steps: list[Step] = []
-        found = sweep(population, tmp_path, instant, progress=steps.append)
+        clock = itertools.count(0, 10).__next__  # each look at it takes 10 s
+        found = sweep(population, tmp_path, instant, progress=steps.append, clock=clock)
         assert [s.done for s in steps] == [2, 3, 4, 5, 6]
+        assert [s.left_s for s in steps] == [None, 30, 20, 10, 0]
         assert outcome(found.records) == outcome(instant(population.task, population.subjects))
         assert len(found.damaged) == 1
 
