@@ -18,10 +18,11 @@ from regnet_edge.complexity import complexity
 from regnet_edge.config import WIDTH_QUANTUM, RegNetConfig, quantized_widths, width_exponents
 from regnet_edge.errors import ConfigError
 
+from .stage_counts import IMAGENET_FRAME, Blocks, add_head, add_stage, adjusted, stem
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
-STEM_WIDTH, IMAGE_CHANNELS = 32, 3
 _CHUNK = 4096  # draws whose arrays stay in a core's cache
 _DOUBT = 1e-9  # relative; far more than logarithms and powers can be off
 _MAX_STEPS = 32  # draws with more steps than this go by the scalar rule
@@ -92,24 +93,15 @@ class DrawCounts:
     activations: Integers
 
 
-@dataclass(slots=True, eq=False)
-class _Totals:
-    """Running sums of a chunk's counts, each (n,) float64."""
-
-    flops: Floats
-    params: Floats
-    activations: Floats
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Chunk:
-    """What the possible draws of one chunk came to; depths and widths (S, n)."""
+    """What the possible draws of one chunk came to; depths and widths (S, n), totals (3, n)."""
 
     fits: Booleans
     steps: Floats
     depths: Floats
     widths: Floats
-    totals: _Totals
+    totals: Floats
 
 
 def evaluate(draws: RegNetDraws, resolution: int = 224, *, num_classes: int = 1000) -> DrawCounts:
@@ -149,27 +141,19 @@ def _by_steps(draws: RegNetDraws, which: Integers) -> Integers:
 
 def _evaluate(draws: RegNetDraws, resolution: int, num_classes: int) -> _Chunk:
     depths, widths, steps = _stages(draws)
+    frame = replace(IMAGENET_FRAME, num_classes=num_classes)
     fits = np.ones(len(draws), dtype=np.bool_)
-    n = len(draws)
-    size = (resolution - 1) // 2 + 1
-    stem = 9 * IMAGE_CHANNELS * STEM_WIDTH
-    totals = _Totals(
-        flops=np.full(n, float(stem * size**2)),
-        params=np.full(n, float(stem + 2 * STEM_WIDTH)),
-        activations=np.full(n, float(STEM_WIDTH * size**2)),
-    )
-    c_in = np.full(n, float(STEM_WIDTH))
-    for depth, width in zip(depths, widths, strict=True):
+    totals, size = stem(len(draws), frame, resolution)
+    c_in = np.full(len(draws), float(frame.stem_width))
+    for k, (depth, width) in enumerate(zip(depths, widths, strict=True)):
         there = depth > 0
-        w, inner, g = _adjusted(draws, width)
+        w, g = adjusted(width, draws.group_width, draws.bottleneck_ratio)
+        inner = np.maximum(1, np.rint(w / draws.bottleneck_ratio))
         fits &= ~there | ((w >= 1) & (inner / g == np.rint(inner / g)))
         width[:] = np.where(there, w, 0)
-        _add_stage(totals, draws, depth, c_in, w, inner, g, size)
+        size = add_stage(totals, frame, k, Blocks(depth, c_in, w, inner, g, draws.se_ratio), size)
         c_in = np.where(there, w, c_in)
-        size = (size - 1) // 2 + 1
-    totals.flops += (c_in + 1) * num_classes
-    totals.params += (c_in + 1) * num_classes
-    totals.activations += num_classes
+    add_head(totals, frame, c_in)
     return _Chunk(fits, steps, depths, widths, totals)
 
 
@@ -250,55 +234,6 @@ def _decide_scalar(
     return depths, widths
 
 
-def _adjusted(draws: RegNetDraws, width: Floats) -> tuple[Floats, Floats, Floats]:
-    """Width, inner width and group width of a stage by `adjust_groups`, each (n,)."""
-    b = draws.bottleneck_ratio
-    bm = 1 / b
-    v = np.floor(np.maximum(1, width * bm))
-    g = np.minimum(draws.group_width, v)
-    m = g
-    if (bm > 1).any():
-        whole = np.lcm(g.astype(np.int64), np.maximum(bm, 1).astype(np.int64))
-        m = np.where(bm > 1, whole, g)
-    v = np.maximum(m, np.rint(v / m) * m)
-    w = np.floor(v / bm)
-    return w, np.maximum(1, np.rint(w / b)), g
-
-
-def _add_stage(
-    totals: _Totals,
-    draws: RegNetDraws,
-    depth: Floats,
-    c_in: Floats,
-    w: Floats,
-    v: Floats,
-    g: Floats,
-    size: int,
-) -> None:
-    """Add `depth` blocks: 1x1 to v, 3x3 in groups of g, SE, 1x1 to w, and the first block's shortcut."""
-    first = np.minimum(depth, 1)
-    before, after = float(size**2), float(((size - 1) // 2 + 1) ** 2)
-    vw, rest = v * w, depth - first
-    at_before = first * c_in * v
-    at_after = depth * (9 * v * g + vw) + rest * vw + first * c_in * w
-    totals.flops += at_before * before + at_after * after
-    totals.params += at_before + at_after + depth * (4 * v + 2 * w) + first * (2 * w)
-    totals.activations += first * (v * before) + (depth * (v + w) + rest * v + first * w) * after
-    if draws.se_ratio.any():
-        _add_se(totals, draws.se_ratio, v, ((first, c_in), (rest, w)))
-
-
-def _add_se(totals: _Totals, ratio: Floats, v: Floats, blocks: tuple[tuple[Floats, Floats], ...]) -> None:
-    """Add SE layers: for each (how many blocks, their input width), v to the squeezed width and back."""
-    for count, c_in in blocks:
-        squeezed = np.rint(ratio * c_in)
-        count = count * (squeezed > 0)  # one that rounds to no channel is no SE
-        weights = count * (2 * v * squeezed + v + squeezed)
-        totals.flops += weights
-        totals.params += weights
-        totals.activations += count * (v + squeezed)
-
-
 def _collected(n: int, places: list[Integers], chunks: list[_Chunk]) -> DrawCounts:
     """The chunks' results at the draws' own places; flops is -1 where float64 cannot hold it."""
     most = max((len(c.depths) for c in chunks), default=0)
@@ -307,15 +242,15 @@ def _collected(n: int, places: list[Integers], chunks: list[_Chunk]) -> DrawCoun
     widths, depths = np.zeros((2, n, most), dtype=np.int64)
     for place, chunk in zip(places, chunks, strict=True):
         found, there = chunk.totals, chunk.depths > 0
-        exact = found.flops < _EXACT
+        exact = found[0] < _EXACT
         valid[place] = chunk.fits
         stages[place] = there.sum(axis=0) * chunk.fits
         regular[place] = chunk.fits & (stages[place] == chunk.steps)
         widths[place, : len(chunk.widths)] = (chunk.widths * chunk.fits).T
         depths[place, : len(chunk.depths)] = (chunk.depths * chunk.fits).T
-        flops[place] = np.where(exact, found.flops, -1.0) * chunk.fits
-        params[place] = found.params * (exact & chunk.fits)
-        activations[place] = found.activations * (exact & chunk.fits)
+        flops[place] = np.where(exact, found[0], -1.0) * chunk.fits
+        params[place] = found[1] * (exact & chunk.fits)
+        activations[place] = found[2] * (exact & chunk.fits)
     return DrawCounts(valid, regular, stages, widths, depths, flops, params, activations)
 
 

@@ -116,8 +116,10 @@ def adjusted(widths: Floats, group_widths: Floats, ratios: Floats) -> tuple[Floa
     bm = 1 / ratios
     v = np.floor(np.maximum(1, widths * bm))
     g = np.minimum(group_widths, v)
-    whole = np.lcm(g.astype(np.int64), np.maximum(bm, 1).astype(np.int64))
-    m = np.where(bm > 1, whole, g)
+    m = g
+    if (bm > 1).any():
+        whole = np.lcm(g.astype(np.int64), np.maximum(bm, 1).astype(np.int64))
+        m = np.where(bm > 1, whole, g)
     v = np.maximum(m, np.rint(v / m) * m)
     return np.floor(v / bm), g
 
@@ -133,70 +135,88 @@ def count(nets: Nets, frame: Frame, resolution: int) -> Counts:
     if resolution < 1:
         raise UsageError(f"resolution is at least 1 pixel, not {resolution}")
     n, inner = len(nets), nets.inner_widths
-    size = (resolution - 1) // frame.stem_stride + 1
-    stem = 9 * frame.in_channels * frame.stem_width
-    total = np.empty((3, n))
-    total[0], total[1], total[2] = stem * size**2, stem + 2 * frame.stem_width, frame.stem_width * size**2
+    total, size = stem(n, frame, resolution)
     c_in = np.full(n, float(frame.stem_width))
     for k in range(nets.depths.shape[1]):
-        depth, w = nets.depths[:, k], nets.widths[:, k]
-        after = (size - 1) // frame.stride(k) + 1
-        if frame.block in ("v", "vr"):
-            total += _single(frame, k, depth, c_in, w, after)
-        else:
-            ratios = nets.se_ratios
-            total += _bottleneck(frame, k, depth, c_in, w, inner[:, k], nets.group_widths[:, k], size, after)
-            total += _gates(depth, c_in, w, inner[:, k], ratios) if ratios.any() else 0
-        c_in, size = np.where(depth > 0, w, c_in), after
+        depth, w, g = nets.depths[:, k], nets.widths[:, k], nets.group_widths[:, k]
+        size = add_stage(total, frame, k, Blocks(depth, c_in, w, inner[:, k], g, nets.se_ratios), size)
+        c_in = np.where(depth > 0, w, c_in)
+    add_head(total, frame, c_in)
+    return Counts(*total)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocks:
+    """A stage of n networks, each (n,): `depth` blocks from c_in to w channels, v inside in groups of g."""
+
+    depth: Floats
+    c_in: Floats
+    w: Floats
+    v: Floats
+    g: Floats
+    se_ratios: Floats
+
+
+def stem(n: int, frame: Frame, resolution: int) -> tuple[Floats, int]:
+    """(flops, params and activations of the stem, (3, n); the side of its output)."""
+    size = (resolution - 1) // frame.stem_stride + 1
+    weights = 9 * frame.in_channels * frame.stem_width
+    counts = [weights * size**2, weights + 2 * frame.stem_width, frame.stem_width * size**2]
+    return np.repeat(np.array(counts, dtype=np.float64)[:, None], n, axis=1), size
+
+
+def add_stage(total: Floats, frame: Frame, k: int, stage: Blocks, size: int) -> int:
+    """Add stage k (from 0) of every network to total (3, n); the side of its output."""
+    after = (size - 1) // frame.stride(k) + 1
+    first = np.minimum(stage.depth, 1)
+    proj = first * _projects(frame, k, stage)
+    if frame.block in ("v", "vr"):
+        _add_single(total, stage, first, proj, after)
+    else:
+        _add_bottleneck(total, stage, first, proj, size, after)
+        if stage.se_ratios.any():
+            _add_gates(total, stage, first)
+    return after
+
+
+def add_head(total: Floats, frame: Frame, c_in: Floats) -> None:
+    """Add the linear layer behind c_in (n,) channels."""
     total[:2] += (c_in + 1) * frame.num_classes
     total[2] += frame.num_classes
-    return Counts(total[0], total[1], total[2])
 
 
-def _bottleneck(
-    frame: Frame,
-    k: int,
-    depth: Floats,
-    c_in: Floats,
-    w: Floats,
-    v: Floats,
-    g: Floats,
-    size: int,
-    after: int,
-) -> Floats:
-    """(3, n): `depth` blocks of 1x1 to v, 3x3 in groups of g, 1x1 to w, and the first one's shortcut."""
-    first = np.minimum(depth, 1)
-    rest, proj = depth - first, first * _projects(frame, k, c_in, w)
-    before2, after2 = float(size**2), float(after**2)
-    wide = first * c_in * v  # the first 1x1, at the resolution before the stride
-    narrow = depth * (9 * v * g + v * w) + rest * (v * w) + proj * (c_in * w)
-    norms = depth * (4 * v + 2 * w) + proj * (2 * w)
-    elements = first * v * before2 + (depth * (v + w) + rest * v + proj * w) * after2
-    return np.stack([wide * before2 + narrow * after2, wide + narrow + norms, elements])
+def _add_bottleneck(total: Floats, s: Blocks, first: Floats, proj: Floats, size: int, after: int) -> None:
+    """1x1 to v, 3x3 in groups of g, 1x1 to w, and the first block's shortcut."""
+    before2, after2, rest = float(size**2), float(after**2), s.depth - first
+    vw = s.v * s.w
+    wide = first * s.c_in * s.v  # the first 1x1, at the resolution before the stride
+    narrow = s.depth * (9 * s.v * s.g + vw) + rest * vw + proj * s.c_in * s.w
+    total[0] += wide * before2 + narrow * after2
+    total[1] += wide + narrow + s.depth * (4 * s.v + 2 * s.w) + proj * (2 * s.w)
+    total[2] += first * (s.v * before2) + (s.depth * (s.v + s.w) + rest * s.v + proj * s.w) * after2
 
 
-def _single(frame: Frame, k: int, depth: Floats, c_in: Floats, w: Floats, after: int) -> Floats:
-    """(3, n): `depth` blocks of one 3x3, and with a residual the first one's shortcut."""
-    first = np.minimum(depth, 1)
-    proj = first * _projects(frame, k, c_in, w)
-    weights = first * 9 * c_in * w + (depth - first) * 9 * w**2 + proj * (c_in * w)
-    outputs = (depth + proj) * w
-    return np.stack([weights * float(after**2), weights + 2 * outputs, outputs * float(after**2)])
+def _add_single(total: Floats, s: Blocks, first: Floats, proj: Floats, after: int) -> None:
+    """One 3x3 a block, and with a residual the first one's shortcut."""
+    weights = 9 * s.w * (first * s.c_in + (s.depth - first) * s.w) + proj * s.c_in * s.w
+    outputs = (s.depth + proj) * s.w
+    total[0] += weights * float(after**2)
+    total[1] += weights + 2 * outputs
+    total[2] += outputs * float(after**2)
 
 
-def _projects(frame: Frame, k: int, c_in: Floats, w: Floats) -> Floats | float:
+def _projects(frame: Frame, k: int, stage: Blocks) -> Floats | float:
     if frame.block == "v":
         return 0.0
-    return 1.0 if frame.stride(k) != 1 else (c_in != w).astype(np.float64)
+    return 1.0 if frame.stride(k) != 1 else (stage.c_in != stage.w).astype(np.float64)
 
 
-def _gates(depth: Floats, c_in: Floats, w: Floats, v: Floats, ratios: Floats) -> Floats:
-    """(3, n): SE layers, from v to the squeezed width of the block's input and back."""
-    found = np.zeros((3, len(depth)))
-    first = np.minimum(depth, 1)
-    for blocks, width in ((first, c_in), (depth - first, w)):
-        squeezed = np.rint(ratios * width)
+def _add_gates(total: Floats, s: Blocks, first: Floats) -> None:
+    """SE layers, from v to the squeezed width of the block's input and back."""
+    for blocks, width in ((first, s.c_in), (s.depth - first, s.w)):
+        squeezed = np.rint(s.se_ratios * width)
         blocks = blocks * (squeezed > 0)  # one that rounds to no channel is no SE
-        weights = blocks * (2 * v * squeezed + v + squeezed)
-        found += np.stack([weights, weights, blocks * (v + squeezed)])
-    return found
+        weights = blocks * (2 * s.v * squeezed + s.v + squeezed)
+        total[0] += weights
+        total[1] += weights
+        total[2] += blocks * (s.v + squeezed)
