@@ -218,7 +218,7 @@ def _check_reach(space: Space, regime: Regime) -> None:
 
 
 def _exhausted(space: Space, regime: Regime, n: int) -> str:
-    more = "no network" if n == 0 else f"only {n} different networks"
+    more = f"no more than {n} different networks" if n > 1 else ("only one network" if n else "no network")
     low, high = reach(space, regime.resolution)
     return f"{more} in {_window(regime)} among {PATIENCE:,} draws: {_reaches(space, regime, low, high)}"
 

@@ -208,3 +208,16 @@ def test_e_is_said_to_be_what_it_is() -> None:
     assert "as if there were no ties" in run("size", ANYNET_X_E.name).output
     assert "the same" in run("size", "AnyNetX_A").output
     assert REGNET_X.name in run("check", "RegNetX", "regnetx_400mf").output
+
+
+def test_the_documented_spaces_can_be_sampled(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "design-spaces.md").read_text(encoding="utf-8")
+    (tmp_path / "narrow.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
+    documented = [
+        line.split()[3:] for line in page.splitlines() if line.startswith("regnet-edge space sample")
+    ]
+    assert len(documented) == 4
+    for name, _, _, *options in documented:
+        name = name.replace("narrow.yaml", str(tmp_path / "narrow.yaml"))
+        done = run("sample", name, "-n", "3", *options)
+        assert done.exit_code == 0, (name, done.exception)
