@@ -20,6 +20,7 @@ from regnet_edge.design_space.spaces import REGNET_X, REGNET_Y, RegNetSpace
 from regnet_edge.errors import MeasurementError, RegNetEdgeError, UsageError
 
 from ..record.measurement import Measurement
+from ..report.summary import FileLatency, latencies
 from .fit import fit
 from .points import MeasuredNet
 from .study import Interval, Law, LawStudy
@@ -152,19 +153,19 @@ def finalists(choices: Sequence[Candidate], n: int = 5) -> list[Candidate]:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A choice that was made and measured; without a measurement, `failure` says why."""
+    """A choice that was made and measured; without a latency, `failure` says why."""
 
     choice: Candidate
     path: Path | None = None
-    measurement: Measurement | None = None
+    latency: FileLatency | None = None
     failure: str = ""
 
     def fits(self, budget: Budget) -> bool:
         """Whether the file itself, measured and believed, keeps to the budget."""
-        m = self.measurement
-        if m is None or not m.valid:
+        seen = self.latency
+        if seen is None or not seen.valid:
             return False
-        return m.median_ms <= budget.latency_ms and m.artifact.bytes <= budget.max_bytes
+        return seen.median_ms <= budget.latency_ms and seen.first.artifact.bytes <= budget.max_bytes
 
 
 Build = Callable[[Candidate], Path]  # makes and verifies the file; raises RegNetEdgeError where it cannot
@@ -175,8 +176,8 @@ def try_out(choices: Sequence[Candidate], build: Build, measure: Measure) -> lis
     """Make, verify and measure each choice; one that fails is kept with its reason."""
     built = [_built(choice, build) for choice in choices]
     paths = [t.path for t in built if t.path is not None]
-    measured = {m.artifact.file: m for m in measure(paths)} if paths else {}
-    return [_with_measurement(t, measured) for t in built]
+    measured = {x.first.artifact.file: x for x in latencies(measure(paths))} if paths else {}
+    return [_with_latency(t, measured) for t in built]
 
 
 def _built(choice: Candidate, build: Build) -> Tried:
@@ -186,11 +187,11 @@ def _built(choice: Candidate, build: Build) -> Tried:
         return Tried(choice, failure=str(error))
 
 
-def _with_measurement(tried: Tried, measured: dict[str, Measurement]) -> Tried:
+def _with_latency(tried: Tried, measured: dict[str, FileLatency]) -> Tried:
     if tried.path is None:
         return tried
-    found = measured.get(tried.path.name)
-    return Tried(tried.choice, tried.path, found, "" if found else "it was not measured")
+    latency = measured.get(tried.path.name)
+    return Tried(tried.choice, tried.path, latency, "" if latency else "it was not measured")
 
 
 def pick(tried: Sequence[Tried], budget: Budget) -> Tried | None:

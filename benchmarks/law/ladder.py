@@ -25,7 +25,7 @@ from regnet_edge.files import write_text
 from regnet_edge.request import Precision
 
 from ..record.measurement import Measurement
-from ..record.results import _drop_cut_line, read_lines, write_line
+from ..record.results import adding_to, lines_so_far, write_line
 from .design import d_optimal, relative_rows
 from .fit import SPLIT
 from .terms import Net, Tile, matrix
@@ -295,8 +295,8 @@ class Climb:
         """
         added = 0
         for _ in range(1 + TRIES):
-            before = read_lines(self.results) if self.results.exists() else ()
-            left = visits(files, self.rounds, valid_visits(before), self.seed)
+            done = valid_visits(lines_so_far(self.results))
+            left = visits(files, self.rounds, done, self.seed)
             if not left:
                 break
             added += self._pass(left, measure)
@@ -304,10 +304,8 @@ class Climb:
 
     def _pass(self, left: Sequence[Path], measure: Measure) -> int:
         start, rng = self.clock(), np.random.default_rng(self.seed)
-        _drop_cut_line(self.results)
-        rounds = valid_visits(read_lines(self.results)) if self.results.exists() else Counter[str]()
-        done = 0
-        with self.results.open("a", encoding="utf-8") as stream:
+        rounds, done = valid_visits(lines_so_far(self.results)), 0
+        with adding_to(self.results) as stream:
             for done, measured in enumerate(measure(left), 1):
                 m = in_round(measured, rounds[measured.artifact.file])
                 rounds += valid_visits([m])

@@ -1,18 +1,14 @@
-"""The law's pictures as SVG text: latency against flops, against activations, predicted against measured.
-
-Text stays text, so that a page can be searched and a picture reads on a phone; the same study gives the
-same bytes.
-"""
+"""The law's pictures as SVG text: latency against flops, against activations, predicted against measured."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regnet_edge.drawing import COLORS, LINE, Picture, plain_ticks
 from regnet_edge.files import write_text
 
 from .points import MeasuredNet
@@ -22,17 +18,7 @@ from .terms import Array, matrix
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FITTED, HELD_OUT, LINE = "#1f5f8b", "#d1652b", "#8a8a8a"
-SIZE_IN = (4.8, 3.5)
-STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "regnet-edge",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 11,
-}
+FITTED, HELD_OUT = COLORS[:2]
 
 
 def pictures(study: LawStudy) -> dict[str, str]:
@@ -62,15 +48,13 @@ def against(study: LawStudy, term: str, label: str) -> str:
 
 def predicted(study: LawStudy) -> str:
     """Predicted against measured by the best law, with 90 % intervals of held-out networks."""
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
-
     law = study.best
 
     def draw(axes: Axes) -> None:
         for points, color, name in _groups(study):
-            found = law.intervals([p.net for p in points])
-            middle = np.array([i.predicted_ms for i in found])
-            bars = np.abs(np.array([[i.low_ms, i.high_ms] for i in found]).T - middle)
+            intervals = law.intervals([p.net for p in points])
+            middle = np.array([i.predicted_ms for i in intervals])
+            bars = np.abs(np.array([[i.low_ms, i.high_ms] for i in intervals]).T - middle)
             axes.errorbar(
                 [p.latency_ms for p in points], middle, bars, fmt="o", ms=4, lw=0.8, color=color, label=name
             )
@@ -78,9 +62,7 @@ def predicted(study: LawStudy) -> str:
         axes.plot([min(span), max(span)], [min(span), max(span)], color=LINE, lw=1, zorder=0)
         axes.set(xscale="log", yscale="log", xlabel="measured (ms)", ylabel="predicted (ms)")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter(ScalarFormatter())
-            axis.set_minor_formatter(NullFormatter())
+            plain_ticks(axis)
         axes.set_title(f"{law.form.name} form: {len(law.form.terms)} terms")
 
     return _svg(draw)
@@ -96,18 +78,11 @@ def _counts(points: Sequence[MeasuredNet], term: str) -> Array:
 
 
 def _svg(draw: Callable[[Axes], None]) -> str:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):  # type: ignore[arg-type]  # its keys are a Literal of 300 names
-        figure = Figure(figsize=SIZE_IN, layout="constrained")
-        axes = figure.subplots()
+    def with_legend(axes: Axes) -> None:
         draw(axes)
         axes.legend(frameon=False)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": "regnet-edge"})
-    text = stream.getvalue()
-    return text[text.index("<svg") :]
+
+    return Picture.of(with_legend).svg()
 
 
 def write(study: LawStudy, folder: Path) -> list[Path]:

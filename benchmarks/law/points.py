@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TypeVar
-
-import numpy as np
 
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import MeasurementError, UsageError
 
 from ..record.measurement import Measurement
-from ..record.results import usable
+from ..report.summary import FileLatency, latencies
 from .terms import Net
 
 T = TypeVar("T")
@@ -50,7 +47,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredNet:
-    """A measured network as a law sees it: the median over the valid rounds, bytes of its file."""
+    """A measured network as a law sees it: the latency and the bytes of its file."""
 
     name: str
     config: AnyNetConfig
@@ -61,6 +58,12 @@ class MeasuredNet:
     def __post_init__(self) -> None:
         if not self.latency_ms > 0:
             raise MeasurementError(f"{self.name} has no positive latency; measure it again")
+
+    @classmethod
+    def of(cls, latency: FileLatency) -> MeasuredNet:
+        """The network of a measured file."""
+        model, artifact = latency.first.model, latency.first.artifact
+        return cls(model.name, model.config, model.resolution, latency.median_ms, artifact.bytes)
 
     @property
     def net(self) -> Net:
@@ -74,23 +77,16 @@ class MeasuredNet:
 
 
 def points_by_condition(measurements: Iterable[Measurement]) -> dict[Condition, tuple[MeasuredNet, ...]]:
-    """The valid measurements, one point a network, grouped by what they share."""
-    valid = sorted(usable(measurements), key=lambda m: (repr(Condition.of(m)), *_network(m)))
-    found: dict[Condition, tuple[MeasuredNet, ...]] = {}
-    for condition, group in groupby(valid, key=Condition.of):
-        rounds = groupby(group, key=_network)
-        found[condition] = tuple(_point(list(r)) for _, r in rounds)
-    return found
+    """The files whose latency is valid, one point each, grouped by what they share."""
+    valid = [x for x in latencies(measurements) if x.valid]
+    by_condition: dict[Condition, list[FileLatency]] = {}
+    for latency in sorted(valid, key=lambda x: (repr(Condition.of(x.first)), *_network(x.first))):
+        by_condition.setdefault(Condition.of(latency.first), []).append(latency)
+    return {c: tuple(map(MeasuredNet.of, of_one)) for c, of_one in by_condition.items()}
 
 
 def _network(m: Measurement) -> tuple[str, str]:
     return m.model.name, m.artifact.sha256
-
-
-def _point(rounds: Sequence[Measurement]) -> MeasuredNet:
-    model = rounds[0].model
-    latency = float(np.median([m.median_ms for m in rounds]))
-    return MeasuredNet(model.name, model.config, model.resolution, latency, rounds[0].artifact.bytes)
 
 
 @dataclass(frozen=True, slots=True)

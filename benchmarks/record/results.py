@@ -1,31 +1,19 @@
-"""The results file: one JSON line a measurement."""
+"""The results file: one JSON line a measurement. Nothing else opens one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import numpy as np
 
 from regnet_edge import codec
 from regnet_edge.errors import MeasurementError
-from regnet_edge.files import write_text
 
 from .measurement import VERSION, Measurement
-
-if TYPE_CHECKING:
-    from ..session import Moment
-    from .measurement import Measurement
-
-
-def _drop_cut_line(results: Path) -> None:
-    """A line that was cut short when an earlier run was killed would spoil the next one."""
-    if results.exists():
-        text = results.read_text(encoding="utf-8")
-        if text and not text.endswith("\n"):
-            write_text(results, text[: text.rfind("\n") + 1])
 
 
 def write_line(stream: TextIO, measurement: Measurement, rng: np.random.Generator) -> None:
@@ -59,6 +47,11 @@ def read_lines(path: Path) -> tuple[Measurement, ...]:
     return tuple(_numbered(path, number, line) for number, line in enumerate(whole, 1) if line.strip())
 
 
+def lines_so_far(path: Path) -> tuple[Measurement, ...]:
+    """Every record of a results file, none where there is no file yet."""
+    return read_lines(path) if path.exists() else ()
+
+
 def _numbered(path: Path, number: int, line: str) -> Measurement:
     try:
         return parse_line(line)
@@ -66,57 +59,25 @@ def _numbered(path: Path, number: int, line: str) -> Measurement:
         raise MeasurementError(f"{path}, line {number}: {error}") from error
 
 
-def usable(measurements: Iterable[Measurement]) -> tuple[Measurement, ...]:
-    """Those that are valid or valid with warnings, in their order."""
-    return tuple(m for m in measurements if m.valid)
+@contextmanager
+def adding_to(path: Path) -> Iterator[TextIO]:
+    """The results file, open for `write_line`; raises MeasurementError where it cannot be written.
+
+    A last line that a killed process left unfinished is cut off first: the next record starts its own.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _cut_unfinished_line(path)
+        stream = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise MeasurementError(
+            f"cannot write {path} ({error.strerror}); choose another file for the results"
+        ) from error
+    with stream:
+        yield stream
 
 
-class Records:
-    """The results file, open for adding, and what the session has made."""
-
-    def __init__(self, path: Path, done: tuple[Measurement, ...]) -> None:
-        self.path, self.measurements = path, list(done)
-        self.failures: list[str] = []
-        self._stream: TextIO | None = None
-
-    def __enter__(self) -> Records:
-        from regnet_edge.errors import MeasurementError
-
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            mend(self.path)
-            self._stream = self.path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise MeasurementError(
-                f"cannot write {self.path} ({error.strerror}); choose another file with -o"
-            ) from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._stream:
-            self._stream.close()
-
-    def take(self, moment: Moment) -> None:
-        """Keep a record at once, remember a failure."""
-        import numpy as np
-
-        if moment.measurement is not None and self._stream is not None:
-            write_line(self._stream, moment.measurement, np.random.default_rng(0))
-            self.measurements.append(moment.measurement)
-        if moment.kind == "failed":
-            self.failures.append(f"{moment.trial.name}: {moment.sentence}")
-
-    def check(self) -> None:
-        """Raise MeasurementError where something could not be measured."""
-        from regnet_edge.errors import MeasurementError
-
-        if self.failures:
-            more = f" (and {len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
-            raise MeasurementError(f"{self.failures[0]}{more}")
-
-
-def mend(path: Path) -> None:
-    """Cut off a last line that a killed process left unfinished, so that the next record starts its own."""
+def _cut_unfinished_line(path: Path) -> None:
     if path.exists():
         text = path.read_bytes()
         whole = text.rfind(b"\n") + 1

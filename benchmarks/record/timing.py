@@ -132,14 +132,15 @@ class Timing:
 
         Medians of up to 32 equal pieces of the series stand for the samples, so spikes do not count.
         """
+        from scipy.stats import theilslopes  # type: ignore[import-untyped]  # scipy ships no types
+
         pieces = np.array_split(self.samples_ms, min(32, self.runs))
         if len(pieces) < 3:
             return 0.0
         y = np.array([np.median(p) for p in pieces])
         ends = np.cumsum([p.sum() for p in pieces])
         t = ends - np.array([p.sum() for p in pieces]) / 2
-        i, j = np.triu_indices(len(y), k=1)
-        slope = np.median((y[j] - y[i]) / (t[j] - t[i]))  # Sen 1968: median of all pairwise slopes
+        slope = theilslopes(y, t).slope  # Sen 1968: median of all pairwise slopes
         return float(slope / self.median_ms * NS_PER_MIN / NS_PER_MS)
 
     def median_interval_ms(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 import numpy as np
 
@@ -13,10 +12,9 @@ from regnet_edge.structure import sentences
 from ..law.points import Condition
 from ..law.terms import Array
 from ..record.measurement import Measurement
-from ..record.merge import pooled
 from ..record.observation import Snapshot
 from ..record.timing import Timing
-from .summary import added_mb, figure
+from .summary import FileLatency, figure, latencies
 
 SERIES_SIZE = (640, 120)  # of the sample series, in SVG units
 SERIES_BINS = 200
@@ -36,7 +34,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class PageRow:
-    """One artifact under one condition: figures over the samples of its valid rounds, or all if none is."""
+    """One artifact under one condition: the latency of the file, and every measurement that was taken."""
 
     name: str
     file: str
@@ -57,21 +55,14 @@ def rows(
     measurements: Iterable[Measurement], rng: np.random.Generator
 ) -> dict[Condition, tuple[PageRow, ...]]:
     """A row an artifact, fastest first, grouped by what they share."""
-    ordered = sorted(measurements, key=_order)
-    found: dict[Condition, tuple[PageRow, ...]] = {}
-    for condition, group in groupby(ordered, key=Condition.of):
-        made = [_row(list(rounds), rng) for _, rounds in groupby(group, key=lambda m: _order(m)[1:])]
-        found[condition] = tuple(sorted(made, key=lambda r: r.median_ms))
-    return found
+    by_condition: dict[Condition, list[PageRow]] = {}
+    for latency in latencies(measurements):
+        by_condition.setdefault(Condition.of(latency.first), []).append(_row(latency, rng))
+    return {c: tuple(by_condition[c]) for c in sorted(by_condition, key=repr)}
 
 
-def _order(m: Measurement) -> tuple[str, str, str]:
-    return repr(Condition.of(m)), m.artifact.file, m.artifact.sha256
-
-
-def _row(rounds: Sequence[Measurement], rng: np.random.Generator) -> PageRow:
-    believed = [m for m in rounds if m.valid] or list(rounds)
-    first, timing = rounds[0], pooled(believed)
+def _row(latency: FileLatency, rng: np.random.Generator) -> PageRow:
+    first, timing = latency.first, latency.timing
     low_ms, high_ms = timing.median_interval_ms(rng)
     return PageRow(
         name=first.model.name,
@@ -80,19 +71,14 @@ def _row(rounds: Sequence[Measurement], rng: np.random.Generator) -> PageRow:
         m_activations=first.model.activations / 1e6,
         m_params=first.model.params / 1e6,
         mb=first.artifact.bytes / 1e6,
-        median_ms=timing.median_ms,
+        median_ms=latency.median_ms,
         low_ms=low_ms,
         high_ms=high_ms,
         p90_ms=timing.percentile_ms(90),
-        ram_mb=added_mb(believed),
-        verdict=_worst(believed),
-        rounds=tuple(_round(m) for m in rounds),
+        ram_mb=latency.added_mb,
+        verdict=latency.verdict,
+        rounds=tuple(_round(m) for m in latency.attempts),
     )
-
-
-def _worst(measurements: Sequence[Measurement]) -> str:
-    verdicts = {m.validity.verdict for m in measurements}
-    return next(v for v in ("invalid", "warnings", "valid") if v in verdicts)
 
 
 def _round(m: Measurement) -> Round:

@@ -1,4 +1,4 @@
-"""What a file's latency is: the one rule behind table, page and law."""
+"""What a file's latency is: the one rule behind table, page, law and advice."""
 
 from __future__ import annotations
 
@@ -11,17 +11,27 @@ from ..record.measurement import Measurement, Verdict
 from ..record.merge import pooled
 from ..record.timing import Timing
 
+FROM_BEST: tuple[Verdict, ...] = ("valid", "warnings", "invalid")
+
 
 @dataclass(frozen=True, slots=True)
 class FileLatency:
-    """All rounds of one subject: figures over the samples of the rounds that count.
+    """All measurements of one subject, and the latency that they make together.
 
-    Those are the valid ones, or all where none is; of several attempts at a round, the last.
+    Every valid one counts; where none is, the last attempt at each round. Figures are over their samples as
+    one series.
     """
 
-    rounds: tuple[Measurement, ...]
+    attempts: tuple[Measurement, ...]
+    rounds: tuple[Measurement, ...]  # those that count
     timing: Timing
-    verdict: Verdict
+
+    @classmethod
+    def of(cls, attempts: Sequence[Measurement]) -> FileLatency:
+        """The latency of the measurements of one subject, in the order in which they were made."""
+        last = {m.plan.round: m for m in attempts}
+        rounds = tuple(m for m in attempts if m.valid) or tuple(last.values())
+        return cls(tuple(attempts), rounds, pooled(rounds))
 
     @property
     def first(self) -> Measurement:
@@ -29,31 +39,39 @@ class FileLatency:
         return self.rounds[0]
 
     @property
+    def median_ms(self) -> float:
+        """The figure that tables, laws and advice use."""
+        return self.timing.median_ms
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst verdict of the rounds that count."""
+        return max((m.validity.verdict for m in self.rounds), key=FROM_BEST.index)
+
+    @property
+    def valid(self) -> bool:
+        """Whether the figure may be used."""
+        return self.verdict != "invalid"
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """Why the verdict is not plainly valid, each sentence once."""
         told = [r.sentence for m in self.rounds for r in m.validity.reasons if r.severity != "note"]
         return tuple(dict.fromkeys(told))
 
+    @property
+    def added_mb(self) -> float | None:
+        """What the network adds in memory at most, in MB; None where nothing tells."""
+        added = [m.memory.added_bytes for m in self.rounds if m.memory is not None]
+        return max(added) / 1e6 if added else None
 
-def rows(measurements: Iterable[Measurement]) -> tuple[FileLatency, ...]:
+
+def latencies(measurements: Iterable[Measurement]) -> tuple[FileLatency, ...]:
     """One a subject, fastest first."""
-    groups: dict[tuple[str, ...], dict[int, Measurement]] = {}
+    subjects: dict[tuple[str, ...], list[Measurement]] = {}
     for m in measurements:
-        groups.setdefault(m.subject, {})[m.plan.round] = m
-    return tuple(sorted((_row(tuple(g.values())) for g in groups.values()), key=lambda r: r.timing.median_ms))
-
-
-def _row(rounds: Sequence[Measurement]) -> FileLatency:
-    counted = tuple(m for m in rounds if m.valid) or tuple(rounds)
-    worst = ("valid", "warnings", "invalid")
-    verdict = max((m.validity.verdict for m in counted), key=worst.index)
-    return FileLatency(counted, pooled(counted), verdict)
-
-
-def added_mb(measurements: Iterable[Measurement]) -> float | None:
-    """What the network adds in memory at most, in MB; None where nothing tells."""
-    found = [m.memory.added_bytes for m in measurements if m.memory is not None]
-    return max(found) / 1e6 if found else None
+        subjects.setdefault(m.subject, []).append(m)
+    return tuple(sorted(map(FileLatency.of, subjects.values()), key=lambda f: f.median_ms))
 
 
 def figure(value_ms: float) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .summary import FileLatency, added_mb, figure
+from .summary import FileLatency, figure
 
 MEGA, GIGA = 1e6, 1e9
 HEADINGS = (
@@ -34,7 +34,7 @@ def cells(row: FileLatency, rng: np.random.Generator) -> tuple[str, ...]:
         figure(t.median_ms),
         f"{figure(low)}-{figure(high)}",
         figure(t.percentile_ms(90)),
-        "-" if (ram_mb := added_mb(row.rounds)) is None else f"{ram_mb:.1f}",
+        "-" if row.added_mb is None else f"{row.added_mb:.1f}",
         figure(t.load_ms),
         figure(t.first_run_ms),
         row.verdict,

@@ -114,7 +114,7 @@ def _print_json(remark: str, choices: Sequence[Candidate], tried: Sequence[Tried
             {
                 "name": t.choice.name,
                 "predicted_ms": t.choice.interval.predicted_ms,
-                "measured_ms": t.measurement.median_ms if t.measurement is not None else None,
+                "measured_ms": t.latency.median_ms if t.latency is not None else None,
                 "failure": t.failure,
             }
             for t in tried
@@ -204,8 +204,8 @@ def _print_tried(tried: Sequence[Tried], budget: Budget) -> None:
 
     click.echo("\npredicted and measured:")
     for t in tried:
-        i, m = t.choice.interval, t.measurement
-        seen = f"{m.median_ms:.2f} ms ({m.validity.verdict})" if m is not None else t.failure
+        i, latency = t.choice.interval, t.latency
+        seen = f"{latency.median_ms:.2f} ms ({latency.verdict})" if latency is not None else t.failure
         click.echo(f"  {t.choice.name}  {i.predicted_ms:.2f} ms, at most {i.high_ms:.2f}; measured {seen}")
     chosen = pick(tried, budget)
     if chosen is None:

@@ -176,27 +176,37 @@ def list_devices() -> None:
 
 def measure(options: Options) -> None:
     """Run the session, print and export what came of it; raises the first failure at the end."""
+    import numpy as np
+
     from regnet_edge.benchmarks.hosts import APP, HostOptions, open_host
     from regnet_edge.benchmarks.output import OutputCheck
-    from regnet_edge.benchmarks.record.results import Records, read_lines
+    from regnet_edge.benchmarks.record.results import adding_to, lines_so_far, write_line
     from regnet_edge.benchmarks.session import Session
+    from regnet_edge.errors import MeasurementError
 
     plan = options.plan()
     trials = options.trials(plan)
-    done = read_lines(options.output) if options.resume and options.output.exists() else ()
+    done = lines_so_far(options.output) if options.resume else ()
     host = open_host(
         options.host, HostOptions(options.python, options.app or APP, options.native, options.record)
     )
     check = OutputCheck() if options.check_output else None
     session = Session(host, plan, trials, ("regnet-edge", *sys.argv[1:]), done, check)
-    with contextlib.closing(host), Records(options.output, done) as records:
+    measurements, failures = list(done), list[str]()
+    with contextlib.closing(host), adding_to(options.output) as results:
         try:
             for moment in session.run():
-                records.take(moment)
+                if moment.measurement is not None:
+                    write_line(results, moment.measurement, np.random.default_rng(0))
+                    measurements.append(moment.measurement)
+                if moment.kind == "failed":
+                    failures.append(f"{moment.trial.name}: {moment.sentence}")
                 tell(moment)
         finally:
-            show(options, records.measurements)
-    records.check()
+            show(options, measurements)
+    if failures:
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        raise MeasurementError(f"{failures[0]}{more}")
 
 
 def tell(moment: Moment) -> None:
@@ -224,7 +234,7 @@ def show(options: Options, measurements: list[Measurement]) -> None:
     from regnet_edge.benchmarks.report import summary, table
     from regnet_edge.files import write_text
 
-    rows = summary.rows(measurements)
+    rows = summary.latencies(measurements)
     if options.as_json:
         for m in measurements:
             click.echo(json.dumps(m.to_json(np.random.default_rng(0)), separators=(",", ":")))

@@ -94,11 +94,11 @@ def _tell_plan(plan: LadderPlan, out: Path, rounds: int, visit_s: float) -> None
     from collections import Counter
 
     from regnet_edge.benchmarks.law.ladder import MODELS_FOLDER, RESULTS_FILE, estimate, valid_visits
-    from regnet_edge.benchmarks.record.results import read_lines
+    from regnet_edge.benchmarks.record.results import lines_so_far
 
     results, models = out / RESULTS_FILE, out / MODELS_FOLDER
     made = sum(any(models.glob(f"{r.name}-*.json")) for r in plan.rungs)
-    done = valid_visits(read_lines(results)) if results.exists() else Counter[str]()
+    done = valid_visits(lines_so_far(results))
     roles = Counter(r.role for r in plan.rungs)
     click.echo(
         f"{len(plan.rungs)} networks ({roles['holdout']} set aside, {roles['zoo']} published, "

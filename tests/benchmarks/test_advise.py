@@ -151,7 +151,7 @@ def test_the_pick_has_the_most_flops_of_those_that_hold_when_measured(choices: l
     tried = try_out(top, bench.build, bench.measure)
     assert [t.choice for t in tried] == top
     assert tried[0].failure.startswith("the file computes something else")
-    assert tried[0].measurement is None
+    assert tried[0].latency is None
     assert not tried[1].fits(BUDGET)
     chosen = pick(tried, BUDGET)
     assert chosen is tried[2]
@@ -171,7 +171,7 @@ def test_a_disturbed_measurement_decides_nothing(choices: list[Candidate]) -> No
     top = finalists(choices)[:1]
     bench.device = replace(bench.device, disturbed=frozenset({f"{top[0].name}.tflite"}))
     tried = try_out(top, bench.build, bench.measure)
-    assert tried[0].measurement is not None
+    assert tried[0].latency is not None
     assert pick(tried, BUDGET) is None
 
 

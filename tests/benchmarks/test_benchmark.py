@@ -25,7 +25,7 @@ from regnet_edge.benchmarks.plan import Plan, Trial, abba, cpus_of, job_of, pars
 from regnet_edge.benchmarks.record.measurement import Cluster, Device, Measurement
 from regnet_edge.benchmarks.record.merge import merged
 from regnet_edge.benchmarks.record.observation import Observation
-from regnet_edge.benchmarks.record.results import parse_line, read_lines, usable, write_line
+from regnet_edge.benchmarks.record.results import parse_line, read_lines, write_line
 from regnet_edge.benchmarks.record.timing import Timing
 from regnet_edge.benchmarks.report import summary, table
 from regnet_edge.benchmarks.runner import series as runner_series
@@ -244,7 +244,7 @@ def test_a_line_that_is_no_record_is_named(line: str, tmp_path: Path) -> None:
 
 def test_only_figures_that_can_be_believed_are_usable(make_artifact: MakeArtifact) -> None:
     good, bad = one(make_artifact), one(make_artifact, disturbed())
-    assert usable([good, bad]) == (good,)
+    assert [m for m in (good, bad) if m.valid] == [good]
 
 
 def test_a_timing_without_samples_cannot_exist() -> None:
@@ -588,7 +588,7 @@ def test_a_table_is_sorted_by_latency_and_pools_the_rounds_that_count(make_artif
     made = trials([make_artifact("a.tflite"), make_artifact("b.tflite", data=b"b")], Plan())
     host = FakeHost([quiet(20), quiet(5), disturbed(), quiet(22)])
     found = measured(list(session(host, made, plan=Plan(rounds=2)).run()))
-    slow_last = summary.rows(found)
+    slow_last = summary.latencies(found)
     assert [r.first.artifact.file for r in slow_last] == ["b.tflite", "a.tflite"]
     assert [r.verdict for r in slow_last] == ["valid", "valid"]
     assert [len(r.rounds) for r in slow_last] == [1, 2]
@@ -596,7 +596,7 @@ def test_a_table_is_sorted_by_latency_and_pools_the_rounds_that_count(make_artif
 
 
 def test_a_table_goes_out_as_csv_and_markdown(make_artifact: MakeArtifact) -> None:
-    rows = summary.rows([one(make_artifact)])
+    rows = summary.latencies([one(make_artifact)])
     heading, line = table.as_csv(rows, np.random.default_rng(0)).splitlines()
     assert heading == ",".join(table.HEADINGS)
     assert line.startswith("net.tflite,fake,1,")

@@ -37,9 +37,11 @@ def test_a_recorded_series_gets_the_verdict_that_is_written_down(name: str) -> N
     seen = codec.from_json(case["seen"], Observation)
     plan, device = codec.from_json(case["plan"], MeasuredPlan), codec.from_json(case["device"], Device)
     known = inputs(seen, plan, device)
-    assert {k: list(v) if isinstance(v, tuple) else v for k, v in known.items()} == {
-        k: pytest.approx(v, rel=1e-9) if isinstance(v, float) else v for k, v in case["inputs"].items()
-    }
+    assert known.keys() == case["inputs"].keys()
+    for key, value in known.items():
+        share = 1e-3 if key == "modes_ms" else 1e-9  # where a density is flat its peak is anywhere
+        told = case["inputs"][key]
+        assert value == (told if isinstance(told, str | bool) else pytest.approx(told, rel=share)), key
     assert judge(seen, plan, device) == codec.from_json(case["validity"], Validity)
     assert (rule in {r.id for r, _ in firing(known)}) == case["fires"]
 
