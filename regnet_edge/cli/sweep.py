@@ -89,6 +89,7 @@ class Options:
     regime: float | None
     train_images: int
     test_images: int
+    holdout: float
     batch_size: int
     lr: float
     evaluate_every: int
@@ -109,7 +110,7 @@ class Options:
         drawn = sample(space, self.nets, self.seed, regime_of(self.flops, self.regime, side)).drawn
         task = Task(
             self.data, self.train_images, self.test_images, self.batch_size, self.lr,
-            evaluate_every=self.evaluate_every,
+            evaluate_every=self.evaluate_every, holdout=self.holdout,
         )  # fmt: skip
         return Population(task, subjects(space.name, drawn, side, self.epochs, seed=self.seed))
 
@@ -133,6 +134,7 @@ def _window(
 @click.option("-r", "--resolution", type=click.IntRange(1), help="Input side.  [default: 28, folder 32]")
 @click.option("--train-images", type=click.IntRange(0), default=0, help="To train on.  [default: all]")
 @click.option("--test-images", type=click.IntRange(0), default=0, help="To measure on.  [default: all]")
+@click.option("--holdout", type=float, default=0.0, help="Share of the training images to measure on.")
 @click.option("--batch-size", type=click.IntRange(1), default=128, show_default=True, help="Images a step.")
 @click.option("--lr", type=float, default=0.1, show_default=True, help="Peak learning rate.")
 @click.option(

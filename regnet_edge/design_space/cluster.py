@@ -19,7 +19,7 @@ from regnet_edge.training.plan import Device
 from .population import Task, Trainer
 from .records import Record, Subject
 
-PATIENCE_S = 30  # for the scheduler to answer
+PATIENCE_S = 60  # for the scheduler to answer, and for its first worker
 
 _one_at_a_time = threading.Lock()  # torch's threads and seeds belong to the process, not to a thread of it
 
@@ -42,6 +42,7 @@ def train_all(
             f"no Dask scheduler answers at {address}; start one with: dask scheduler --host ADDRESS"
         ) from error
     with client:
+        _await_workers(client, address)
         wanted = {
             client.submit(
                 _train, codec.canonical(task), codec.canonical(s), device, key=f"{task.key}-{s.key}"
@@ -53,12 +54,25 @@ def train_all(
             future.release()
 
 
+def _await_workers(client: Any, address: str) -> None:
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE_S)
+    except TimeoutError as error:
+        raise ToolError(
+            f"the Dask scheduler at {address} has no workers; start one: dask worker {address} --nthreads 1"
+        ) from error
+
+
 def _answer(task: Task, subject: Subject, error: BaseException | None, future: Any) -> Record:
     """The record, or the failure that a network's own fault is; what would end every network is raised."""
     if error is None:
         return codec.from_json(json.loads(future.result()), Record)
     if isinstance(error, RegNetEdgeError):
         raise error
+    if isinstance(error, ImportError):
+        raise ToolError(
+            f"the cluster's workers cannot train ({error}); install regnet-edge on them"
+        ) from error
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return Record.failed(subject, reason, task.key)
 

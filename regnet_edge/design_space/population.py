@@ -36,7 +36,8 @@ class Task:
     """How every network of a population is trained, but for its own epochs, resolution and seed.
 
     data: as `TrainPlan.data`. train_images, test_images: how many of each, classes even, 0 for all;
-    the same ones for every network. evaluate_every: epochs between evaluations, 0 for the end only.
+    the same ones for every network. holdout: share of the training images that is kept back and measured
+    instead of the test images. evaluate_every: epochs between evaluations, 0 for the end only.
     """
 
     data: str
@@ -50,10 +51,13 @@ class Task:
     augmentation: Augmentation = field(default_factory=Augmentation)
     precise_bn: int = 1024
     evaluate_every: int = 1
+    holdout: float = 0.0
 
     def __post_init__(self) -> None:
         if self.train_images < 0 or self.test_images < 0:
             raise UsageError("train_images and test_images are at least 0, which means all")
+        if not 0 <= self.holdout < 1:
+            raise UsageError(f"holdout lies in [0, 1), not at {self.holdout}")
 
     def plan(self, subject: Subject, device: Device = "cpu") -> TrainPlan:
         """The plan of one network; raises UsageError where its classes or channels are not the images'."""
@@ -113,9 +117,12 @@ class Trainer:
         """The task's images; raises DataError where they are not there or not enough."""
         task = self.task
         train, test, name = read_source(task.data)
+        if task.holdout and train.labels is not None:
+            (train, test), name = data.split(train, task.holdout, seed=0), "holdout"
         if test is None or train.labels is None or test.labels is None:
             raise DataError(
-                f"{task.data} has no train/ and val/ folders with one sub-folder a class; add them"
+                f"{task.data} has no train/ and val/ folders with one sub-folder a class; add them, or pass "
+                "--holdout 0.1"
             )
         train = data.sample(train, task.train_images, seed=0) if task.train_images else train
         test = data.sample(test, task.test_images, seed=0) if task.test_images else test

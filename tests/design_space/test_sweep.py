@@ -189,6 +189,16 @@ class TestTrainer:
             with pytest.raises(ToolError, match="no CUDA device"):
                 Trainer(population.task, "cuda").record(subject)
 
+    def test_a_folder_without_val_is_measured_on_a_holdout(self, population: Population) -> None:
+        bare = replace(population.task, data=str(Path(population.task.data) / "train"))
+        with pytest.raises(DataError, match=r"add them, or pass --holdout 0\.1"):
+            Trainer(bare).record(population.subjects[0])
+        kept = Trainer(replace(bare, holdout=0.25))
+        assert kept.record(population.subjects[0]).images == 6
+        assert len(kept.dataset.train) == 18
+        with pytest.raises(UsageError, match="holdout lies in"):
+            replace(bare, holdout=1.0)
+
     def test_a_tasks_key_does_not_tell_where_its_images_lie(self, task: Task) -> None:
         moved = replace(task, data="/elsewhere/" + Path(task.data).name)
         assert moved.key == task.key != replace(task, lr=0.2).key
@@ -276,6 +286,9 @@ class TestCluster:
     ) -> None:
         pytest.importorskip("distributed")
         monkeypatch.setattr(cluster, "PATIENCE_S", 0.2)
+        error = ModuleNotFoundError("No module named 'regnet_edge'")
+        with pytest.raises(ToolError, match="install regnet-edge on them"):
+            cluster._answer(population.task, population.subjects[0], error, None)
         with pytest.raises(ToolError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9; start one"):
             list(cluster.train_all(population.task, population.subjects, "tcp://127.0.0.1:9"))
 
