@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from math import isfinite
+from math import isfinite, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 from regnet_edge.cli.sweep import FOLDER, Where, run_and_report, where_options
 
 if TYPE_CHECKING:
+    from regnet_edge.design_space.study import Study
     from regnet_edge.design_space.study_report import ArmSummary, Outcome
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -34,24 +35,26 @@ def command() -> None:
 
 @command.command("plan")
 @TIMES
+@click.option("--networks", is_flag=True, help="Print what each arm's networks look like instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.help_option("-h", "--help")
-def plan(times: int, as_json: bool) -> None:
+def plan(times: int, networks: bool, as_json: bool) -> None:
     """Print which networks are trained and what they are to answer, before anything is run.
 
     \b
     regnet-edge study plan
+    regnet-edge study plan --networks
     """
+    from regnet_edge import codec
     from regnet_edge.cli._tables import print_table
     from regnet_edge.design_space.fashion_study import study
 
     found = study().times(times)
+    if networks:
+        _print_networks(found, as_json=as_json)
+        return
     if as_json:
-        import json
-
-        from regnet_edge import codec
-
-        click.echo(json.dumps(codec.to_json(found), indent=2))
+        _print_json(codec.to_json(found))
         return
     rows = [
         (a.name, a.space.name, a.partner or "-", a.nets, a.epochs, a.regime.resolution) for a in found.arms
@@ -141,6 +144,21 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _print_networks(found: Study, *, as_json: bool) -> None:
+    from regnet_edge.cli._tables import print_table
+    from regnet_edge.design_space import study_report
+
+    listed = study_report.networks(found)
+    if as_json:
+        _print_json([asdict(n) for n in listed])
+        return
+    rows = [
+        (n.arm, f"{n.depth:g}", f"{n.widest:g}", "-" if isnan(n.clipped) else f"{n.clipped:.0%}")
+        for n in listed
+    ]
+    print_table(("arm", "depth", "widest stage", "stages with g clipped"), rows)
 
 
 def _print_arms(arms: tuple[ArmSummary, ...]) -> None:

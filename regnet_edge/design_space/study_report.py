@@ -7,7 +7,10 @@ from typing import Literal
 
 import numpy as np
 
+from regnet_edge.config import AnyNetConfig
+
 from .records import Table
+from .spaces import RegNetSpace, Space
 from .spans import Floats
 from .study import PILOT, Comparison, Study
 
@@ -92,6 +95,39 @@ def _summary(study: Study, name: str, nets: int, table: Table) -> ArmSummary:
     failed = sum(r.subject.arm == name and r.error is None for r in table.records)
     least, median, mean = float(errors.min()), float(np.median(errors)), float(errors.mean())
     return ArmSummary(name, nets, len(errors), failed, least, median, mean)
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """What an arm's networks look like in the median, and which share of stages has its g clipped.
+
+    clipped counts stages with a smaller g than another of the same network: only for arms whose stages
+    share g, NaN for others.
+    """
+
+    arm: str
+    depth: float
+    widest: float
+    clipped: float
+
+
+def networks(study: Study) -> tuple[Networks, ...]:
+    """The arms' networks before they are trained, in the study's order."""
+    by_arm: dict[str, list[AnyNetConfig]] = {}
+    for subject in study.population().subjects:
+        by_arm.setdefault(subject.arm, []).append(subject.config)
+    return tuple(_networks(arm.name, by_arm[arm.name], _shares_g(arm.space)) for arm in study.arms)
+
+
+def _shares_g(space: Space) -> bool:
+    return space.frame.block == "x" and (isinstance(space, RegNetSpace) or space.shared_group)
+
+
+def _networks(arm: str, configs: list[AnyNetConfig], shares_g: bool) -> Networks:
+    depth = float(np.median([c.depth for c in configs]))
+    widest = float(np.median([max(c.widths) for c in configs]))
+    clipped = float(np.mean([g < max(c.group_widths) for c in configs for g in c.group_widths]))
+    return Networks(arm, depth, widest, clipped if shares_g else float("nan"))
 
 
 def seed_noise(table: Table) -> tuple[float, int]:

@@ -20,6 +20,7 @@ from regnet_edge.design_space.population import Task
 from regnet_edge.design_space.records import Record, Subject, Table, append
 from regnet_edge.design_space.sampling import sample
 from regnet_edge.design_space.spaces import ANYNET_X_A, ANYNET_X_B, ANYNET_X_C, ANYNET_X_D, REGNET
+from regnet_edge.design_space.spans import Span
 from regnet_edge.design_space.study import PILOT, Arm, Comparison, Refinement, Study
 from regnet_edge.design_space.study_report import outcomes, seed_noise
 from regnet_edge.design_space.sweep import sweep
@@ -175,6 +176,19 @@ class TestVerb:
         assert "control: widths that fall" in text
         told = json.loads(CliRunner().invoke(command, ["plan", "--json", "--times", "2"]).output)
         assert told["arms"][0]["nets"] == 80
+
+    def test_the_plan_shows_whether_group_widths_are_clipped_away(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wide = replace(SMALL.arms[0], space=replace(FRAMED[0], width=Span(64, 256, 8)), name="A", nets=3)
+        narrow = replace(SMALL.arms[0], space=replace(FRAMED[2], width=Span(8, 16, 8), group_widths=(32,)))
+        study = replace(SMALL, arms=(wide, narrow), comparisons=(), refinement=None)
+        monkeypatch.setattr(fashion_study, "study", lambda: study)
+        told = json.loads(CliRunner().invoke(command, ["plan", "--networks", "--json"]).output)
+        assert [t["arm"] for t in told] == ["A", "C"]
+        assert told[0]["clipped"] is None
+        assert 0.2 < told[1]["clipped"] < 0.6
+        assert told[0]["widest"] > 64 > told[1]["widest"]
 
     def test_a_part_of_the_records_is_reported(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(fashion_study, "study", lambda: SMALL)
