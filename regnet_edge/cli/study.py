@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 HELP = {"help_option_names": ["-h", "--help"]}
 OUT = click.option("--out", type=FOLDER, required=True, help="Folder of the records.")
+STUDY = click.option(
+    "--study", "file", type=click.Path(dir_okay=False, path_type=Path), help="A YAML file instead of ours."
+)
 TIMES = click.option(
     "--times", type=click.IntRange(1), default=1, help="So many times the networks, as a GPU allows."
 )
@@ -26,6 +29,8 @@ TIMES = click.option(
 def command() -> None:
     """The paper's steps on Fashion-MNIST, small enough for one core and some hours (docs/study.md).
 
+    A study of your own is a YAML file: --study mine.yaml.
+
     \b
     regnet-edge study plan
     regnet-edge study run --out docs/study
@@ -33,12 +38,19 @@ def command() -> None:
     """
 
 
+def _study(file: Path | None) -> Study:
+    from regnet_edge.design_space import fashion_study, study_file
+
+    return fashion_study.study() if file is None else study_file.read(file)
+
+
 @command.command("plan")
+@STUDY
 @TIMES
 @click.option("--networks", is_flag=True, help="Print what each arm's networks look like instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.help_option("-h", "--help")
-def plan(times: int, networks: bool, as_json: bool) -> None:
+def plan(file: Path | None, times: int, networks: bool, as_json: bool) -> None:
     """Print which networks are trained and what they are to answer, before anything is run.
 
     \b
@@ -47,9 +59,8 @@ def plan(times: int, networks: bool, as_json: bool) -> None:
     """
     from regnet_edge import codec
     from regnet_edge.cli._tables import print_table
-    from regnet_edge.design_space.fashion_study import study
 
-    found = study().times(times)
+    found = _study(file).times(times)
     if networks:
         _print_networks(found, as_json=as_json)
         return
@@ -72,11 +83,12 @@ def plan(times: int, networks: bool, as_json: bool) -> None:
 
 @command.command("run")
 @OUT
+@STUDY
 @TIMES
 @click.option("--pilot", is_flag=True, help="Only the networks with several seeds.")
 @where_options
 @click.help_option("-h", "--help")
-def run(out: Path, times: int, pilot: bool, **options: Any) -> None:
+def run(out: Path, file: Path | None, times: int, pilot: bool, **options: Any) -> None:
     """Train what has no record yet; stopped at any moment, the same command goes on.
 
     \b
@@ -84,10 +96,9 @@ def run(out: Path, times: int, pilot: bool, **options: Any) -> None:
     regnet-edge study run --out runs/gpu --times 10 --device cuda --workers 8
     """
     from regnet_edge.design_space import records
-    from regnet_edge.design_space.fashion_study import study
     from regnet_edge.design_space.records import Table
 
-    where, found = Where(**{f.name: options[f.name] for f in fields(Where)}), study().times(times)
+    where, found = Where(**{f.name: options[f.name] for f in fields(Where)}), _study(file).times(times)
     if pilot:
         run_and_report(found.pilot_population(), out, where)
         return
@@ -101,20 +112,20 @@ def run(out: Path, times: int, pilot: bool, **options: Any) -> None:
 
 @command.command("report")
 @OUT
+@STUDY
 @TIMES
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.help_option("-h", "--help")
-def report(out: Path, times: int, as_json: bool) -> None:
+def report(out: Path, file: Path | None, times: int, as_json: bool) -> None:
     """Say what the records answer so far, with intervals, and what could have been seen.
 
     \b
     regnet-edge study report --out docs/study
     """
     from regnet_edge.design_space import records
-    from regnet_edge.design_space.fashion_study import study
     from regnet_edge.design_space.study_report import outcomes, seed_noise, summaries
 
-    found, table = study().times(times), records.read(out)
+    found, table = _study(file).times(times), records.read(out)
     answers, arms, (noise, freedom) = outcomes(found, table), summaries(found, table), seed_noise(table)
     planned = sum(a.nets for a in found.arms) + found.pilot[0] * found.pilot[1]
     planned += found.refinement.nets if found.refinement else 0

@@ -107,6 +107,8 @@ class Study:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        if not self.arms:
+            raise UsageError("a study has at least one arm")
         known: set[str] = set()
         for arm in self.arms:
             if arm.name in known or (arm.partner and arm.partner not in known):

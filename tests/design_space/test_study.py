@@ -14,13 +14,14 @@ from click.testing import CliRunner
 
 from regnet_edge.cli.study import command
 from regnet_edge.complexity import complexity
-from regnet_edge.design_space import fashion_study
+from regnet_edge.design_space import fashion_study, study_file
 from regnet_edge.design_space.coupling import distances, partners
 from regnet_edge.design_space.population import Task
 from regnet_edge.design_space.records import Record, Subject, Table, append
 from regnet_edge.design_space.sampling import sample
 from regnet_edge.design_space.spaces import ANYNET_X_A, ANYNET_X_B, ANYNET_X_C, ANYNET_X_D, REGNET
 from regnet_edge.design_space.spans import Span
+from regnet_edge.design_space.stage_counts import Frame
 from regnet_edge.design_space.study import PILOT, Arm, Comparison, Refinement, Study
 from regnet_edge.design_space.study_report import outcomes, seed_noise
 from regnet_edge.design_space.sweep import sweep
@@ -212,3 +213,53 @@ class TestVerb:
         done = CliRunner().invoke(command, ["run", "--out", str(tmp_path)])
         assert "54 of 54 networks are trained" in done.output, done.output
         assert len(sweep(SMALL.population(), tmp_path, instant).records) == 48  # without the refined ones
+
+
+TOP = "data: fashion-mnist\nflops: [1e6, 2.0e+6]\n"
+
+
+class TestFile:
+    def test_the_documented_study_is_read(self, tmp_path: Path) -> None:
+        page = (Path(__file__).parents[2] / "docs" / "study.md").read_text(encoding="utf-8")
+        file = tmp_path / "mine.yaml"
+        file.write_text(page.split("```yaml\n")[1].split("```")[0])
+        study = study_file.read(file)
+        assert [(a.name, a.nets, a.partner) for a in study.arms] == [
+            ("C", 40, ""), ("D", 40, "C"), ("narrow", 40, ""),
+        ]  # fmt: skip
+        first = study.arms[0]
+        assert first.space.frame == Frame(1, 10, 16, 2, (1, 2, 2, 2))
+        assert (first.regime.min_flops, first.regime.resolution, first.epochs) == (4e6, 28, 10)
+        assert study.task == Task("fashion-mnist", train_images=6000, evaluate_every=0)
+        assert (study.ceiling, study.comparisons[1].expected) == (40.0, "equal")
+        text = CliRunner().invoke(command, ["plan", "--study", str(file)]).output
+        assert "160 networks" in text  # 120 and a pilot of 40
+
+    @pytest.mark.parametrize(
+        ("content", "sentence"),
+        [
+            ("data: fashion-mnist", "a study has at least data, flops, arms"),
+            ("[1, 2]", "a study has at least"),
+            (f"{TOP}arms: []", "a study has at least one arm"),
+            (f"{TOP}arms: []\ncolour: red", "a study has no colour"),
+            (f"{TOP}arms: [{{name: C}}]", "an arm has at least name, space, nets"),
+            (
+                f"{TOP}arms: [{{name: C, space: RegNet, nets: 3, flops: 7}}]",
+                r"flops are \[low, high\], not 7",
+            ),
+            (f"{TOP}arms: [{{name: C, space: Q, nets: 3}}]", "unknown design space"),
+            (f"{TOP}arms: []\ntask: {{lr: fast}}", "lr"),
+            ("data: {", "while parsing"),
+        ],
+    )
+    def test_a_file_that_is_no_study_is_named_with_what_is_wrong(
+        self, content: str, sentence: str, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "bad.yaml"
+        file.write_text(content)
+        with pytest.raises(UsageError, match=sentence) as caught:
+            study_file.read(file)
+        assert str(file) in str(caught.value)
+        assert "\n" not in str(caught.value)
+        with pytest.raises(UsageError, match="no file at"):
+            study_file.read(tmp_path / "nowhere.yaml")
