@@ -29,13 +29,17 @@ class Source:
     where: tuple[str, ...]
     match: str = ""
 
-    def sets(self) -> tuple[Scored, ...]:
-        """One a table, or one a value of the column to part by; notes go to stderr."""
+    def sets(self, fewest: int = 1) -> tuple[Scored, ...]:
+        """One a table, or one a value of the column to part by; notes go to stderr.
+
+        Of several sets, those of fewer than `fewest` networks are left out with a note.
+        """
         from regnet_edge.design_space.tables import matched, scored
 
         parts = [part for table in self._read() for part in self._parts(table)]
         found = [scored(part, self.value) for part in parts]
         self._tell(found)
+        found = _large(found, fewest)
         return matched(found, self.match) if self.match else tuple(found)
 
     def _read(self) -> list[NetTable]:
@@ -64,6 +68,16 @@ class Source:
             more = f"; and {len(left_out) - _TOLD} more" if len(left_out) > _TOLD else ""
             count = f"{len(left_out)} record{'s' if len(left_out) > 1 else ''} left out"
             click.echo(f"note: {count}: {'; '.join(left_out[:_TOLD])}{more}", err=True)
+
+
+def _large(sets: list[Scored], fewest: int) -> list[Scored]:
+    large = [s for s in sets if len(s) >= fewest]
+    if not large:
+        return sets
+    small = [f"{s.name} ({len(s)})" for s in sets if len(s) < fewest]
+    if small:
+        click.echo(f"note: sets of fewer than {fewest} networks are left out: {', '.join(small)}", err=True)
+    return large
 
 
 def read(path: Path) -> NetTable:
@@ -95,7 +109,8 @@ def source_options(command: F) -> F:
             "--by", default="", metavar="COLUMN", help="Part each table into sets by a column; none: do not."
         ),
         click.option(
-            "--where", multiple=True, metavar="COND", help="Keep what meets precision=int8, flops=3e8-4e8."
+            "--where", multiple=True, metavar="COND",
+            help="Keep what meets precision=int8, 'arm=RegNet|SE', flops=3e8-4e8.",
         ),
         click.option(
             "--match", default="", metavar="COLUMN",

@@ -62,7 +62,7 @@ def command(**typed: Any) -> None:
     regnet-edge bootstrap results.jsonl --match flops --plot likes.svg
     """
     options = Options(**typed)
-    sets = options.source.sets()
+    sets = options.source.sets(fewest=4)
     found = {s.name: _bests(s, options) for s in sets}
     if options.plot:
         _draw(options.plot, sets, found)

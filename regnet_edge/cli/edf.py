@@ -86,7 +86,7 @@ def command(**typed: Any) -> None:
     regnet-edge edf results.jsonl --where precision=int8 --by group_width --match flops
     """
     options = Options(**typed)
-    sets = options.source.sets()
+    sets = options.source.sets(fewest=2)
     if options.pair and len(sets) < 2:
         raise UsageError("--pair compares two sets, and there is one; name another table, or --by a column")
     edfs = _edfs(sets, options)

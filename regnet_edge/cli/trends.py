@@ -79,7 +79,7 @@ def command(**typed: Any) -> None:
 
     options = Options(**typed)
     found = []
-    for s in options.source.sets():
+    for s in options.source.sets(fewest=4):
         made = study_trends(s, options.wanted, options.both, options.best, options.seed)
         found.append(made)
         if options.plot:

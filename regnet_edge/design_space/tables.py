@@ -110,7 +110,7 @@ class NetRow:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A condition on one column: equal to a text, or a number within [low, high]."""
+    """A condition on one column: one of some texts, or a number within [low, high]."""
 
     column: str
     text: str
@@ -119,7 +119,7 @@ class Filter:
 
     @classmethod
     def parse(cls, written: str) -> Filter:
-        """`precision=int8`, `stages=4` or `flops=360e6-400e6`; raises UsageError."""
+        """`precision=int8`, `arm=RegNet|SE`, `stages=4` or `flops=360e6-400e6`; raises UsageError."""
         column, equals, text = (part.strip() for part in written.partition("="))
         if not equals or not column or not text:
             raise UsageError(
@@ -135,7 +135,7 @@ class Filter:
     def keeps(self, record: NetRow, column: str) -> bool:
         """Whether the record meets it; `column` is the name that the table has for it."""
         if column in record.texts:
-            return record.texts[column] == self.text
+            return record.texts[column] in self.text.split("|")
         return self.low <= record.numbers.get(column, np.nan) <= self.high
 
 

@@ -161,7 +161,13 @@ def test_recognised_columns_are_said_to_be_recognised(name: str) -> None:
 
 def test_conditions_keep_numbers_in_a_range_and_texts_that_are_equal() -> None:
     found = table(*({"flops": f, "arm": a, "error": 1} for f, a in ((3.6e8, "A"), (4e8, "B"), (5e8, "A"))))
-    for written, count in (("flops=360e6-400e6", 2), ("flops=3.6e8..4e8", 2), ("arm=A", 2), ("flops=5e8", 1)):
+    for written, count in (
+        ("flops=360e6-400e6", 2),
+        ("flops=3.6e8..4e8", 2),
+        ("arm=A", 2),
+        ("arm=A|B", 3),
+        ("flops=5e8", 1),
+    ):
         assert len(found.where((Filter.parse(written),))) == count, written
     with pytest.raises(DataError, match=r"its flops goes from 3\.6e\+08 to 5e\+08"):
         found.where((Filter.parse("flops=1-2"),))
