@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -14,6 +15,8 @@ from regnet_edge.errors import DataError
 from .net_plots import Family, front_picture
 from .tables import NetRow, NetTable, Scored, told_apart
 from .trends import front
+
+_SEPARATORS = re.compile(r"[-_ ]")  # RegNetX-200MF is regnetx_200mf
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ def front_of(sets: Sequence[Scored], cost: str) -> Front:
 def joined(sets: Sequence[Scored], measured: NetTable, by: str = "") -> tuple[Scored, ...]:
     """The networks of each set that were measured, with the measurement's columns and conditions.
 
-    Networks are the same where their stages, SE ratio and resolution are, or the text under `by`. A network
+    Networks are the same where their stages, SE ratio and resolution are, or the text under `by`, capitals
+    and hyphens aside. A network
     measured under several conditions stands once for each, in a set of that name. Raises DataError where
     none was measured.
     """
@@ -82,7 +86,7 @@ def joined(sets: Sequence[Scored], measured: NetTable, by: str = "") -> tuple[Sc
 
 def _key(table: NetTable, row: NetRow, by: str) -> object:
     if by:
-        return row.label(table.resolve(by))
+        return _SEPARATORS.sub("", row.label(table.resolve(by))).lower()
     ends = {c.rsplit(".", 1)[-1]: v for c, v in row.numbers.items()}
     return row.shape, ends.get("se_ratio", 0.0), ends.get("resolution", 0.0)
 

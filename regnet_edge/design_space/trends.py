@@ -237,10 +237,15 @@ def diversity(
         numbers = found.column(name) if name else np.array([])
         told = numbers[np.isfinite(numbers) & (numbers > 0)]
         if len(told) > 1:
-            least, q1, middle, q3, most = np.quantile(told, (0, 0.25, 0.5, 0.75, 1)).tolist()
-            spread = float(np.log(told).std(ddof=1))
-            spreads.append(Spread(name, least, q1, middle, q3, most, spread))
+            spreads.append(spread_of(name, told))
     return tuple(spreads)
+
+
+def spread_of(name: str, numbers: Floats) -> Spread:
+    """The spread of at least 2 numbers; those at 0 have no part in that of the logarithm."""
+    quantiles = np.quantile(numbers, (0, 0.25, 0.5, 0.75, 1)).tolist()
+    above = numbers[numbers > 0]
+    return Spread(name, *quantiles, float(np.log(above).std(ddof=1)) if len(above) > 1 else 0.0)
 
 
 def front(cost: Floats, error: Floats) -> tuple[int, ...]:
@@ -284,7 +289,14 @@ def complexity_trends(found: Scored) -> tuple[ComplexityTrend, ...]:
     """The trends with flops of what these networks have: params, activations, latency; none for few flops."""
     known = found.table.columns
     flops = _known("flops", known)
-    names = [n for n in (_known(c, known) for c in ("params", "activations", "acts", "latency_ms")) if n]
+    wanted = (
+        "params",
+        "activations",
+        "acts",
+        "latency_ms",
+        found.value if found.value.endswith("_ms") else "",
+    )
+    names = list(dict.fromkeys(n for n in (_known(c, known) for c in wanted if c) if n))
     if not flops or len(np.unique(found.column(flops))) < 4:
         return ()
     return tuple(complexity_trend(found.column(flops), found.column(n), n) for n in names)
