@@ -54,12 +54,17 @@ def _arm(given: object, top: Mapping[str, Any]) -> Arm:
     data |= _mapping(given, "an arm", _ARM, ("name", "space", "nets"))
     space = custom.read(str(data.pop("space")))
     shared = custom.changed(space, {"frame": top.get("frame", {})}).frame
-    frame, side = frame_for(
-        replace(shared, block=space.frame.block), top["data"], data.pop("resolution", None)
-    )
-    low, high = (float(v) for v in data.pop("flops"))
-    space = replace(space, frame=frame)
-    return Arm(space=space, regime=Regime(low, high, resolution=side), **{"epochs": 10, **data})
+    shared = replace(shared, block=space.frame.block)
+    frame, side = frame_for(shared, str(top["data"]), data.pop("resolution", None))
+    regime = Regime(*_window(data.pop("flops")), resolution=side)
+    return Arm(space=replace(space, frame=frame), regime=regime, **{"epochs": 10, **data})
+
+
+def _window(flops: object) -> tuple[float, float]:
+    """4e6 is text for YAML, which wants 4.0e+6; both are numbers here."""
+    if not isinstance(flops, list) or len(flops) != 2:
+        raise UsageError(f"flops are [low, high], not {flops}")
+    return float(str(flops[0])), float(str(flops[1]))
 
 
 def _mapping(data: object, what: str, known: set[str], needed: tuple[str, ...]) -> dict[str, Any]:
