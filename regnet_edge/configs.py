@@ -40,13 +40,15 @@ _PYCLS_STEM_STRIDES = {"simple_stem_in": 2, "res_stem_cifar": 1}  # both a 3x3 c
 class Definition:
     """A network as someone wrote it: a short name, the config, and the rule where one makes it.
 
-    note has a sentence for the user where the name does not mean what it seems to.
+    note has a sentence for the user where the name does not mean what it seems to; published: it is a name
+    of the zoo, which says the shapes and no more.
     """
 
     name: str
     config: AnyNetConfig
     rule: RegNetConfig | None = None
     note: str = ""
+    published: bool = False
 
     @classmethod
     def of_rule(cls, name: str, rule: RegNetConfig) -> Definition:
@@ -75,7 +77,7 @@ def read(text: str) -> Definition:
     if "=" in text:
         return read_rule(text)
     entry = zoo.find(text)
-    return Definition(entry.name, entry.config, entry.rule, entry.note)
+    return Definition(entry.name, entry.config, entry.rule, entry.note, published=True)
 
 
 def read_rule(text: str) -> Definition:

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from regnet_edge.errors import UsageError
 
 How = Literal["user", "file", "recognised", "assumed"]
-_WORDS = {"user": "stated by you", "file": "stated by the file"}
+_WORDS = {"user": "stated by you", "file": "stated by the source"}
 
 
 @dataclass(frozen=True, slots=True)

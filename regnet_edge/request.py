@@ -15,6 +15,7 @@ from regnet_edge import codec
 from regnet_edge.complexity import Complexity, complexity
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import UsageError
+from regnet_edge.provenance import Provenance
 
 Precision = Literal["fp32", "fp16", "int8", "w8", "dynamic", "int8x16"]
 Color = Literal["RGB", "BGR", "GRAY"]
@@ -94,7 +95,8 @@ class WeightsRef:
     """Where a model's numbers come from.
 
     shipped: the project's own trained net; file: a checkpoint at `path`; untrained: drawn from `seed`,
-    for latency only. sha256 is that of the checkpoint file; new_head: its head was drawn afresh.
+    for latency only. sha256 is that of the checkpoint file; new_head: its head was drawn afresh; section
+    is the network of a file that holds several, '' for the one it takes by itself.
     """
 
     kind: Literal["shipped", "file", "untrained"]
@@ -102,6 +104,7 @@ class WeightsRef:
     sha256: str = ""
     seed: int = 0
     new_head: bool = False
+    section: str = ""
 
     @property
     def trained(self) -> bool:
@@ -111,7 +114,7 @@ class WeightsRef:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Everything that decides what a network computes, by name, without loading it."""
+    """Everything that decides what a network computes, by name, without loading it, and who said so."""
 
     name: str
     config: AnyNetConfig
@@ -119,6 +122,7 @@ class ModelSpec:
     preprocessing: Preprocessing = IMAGENET
     labels: tuple[str, ...] = ()
     licence: str = ""
+    provenance: Provenance = Provenance()
 
     def __post_init__(self) -> None:
         if self.labels and len(self.labels) != self.config.num_classes:

@@ -13,6 +13,7 @@ import click
 
 from regnet_edge.cli._int8 import int8_options
 from regnet_edge.cli._own import WithOwnOptions, own_fields, own_names
+from regnet_edge.cli._pictures import PICTURE_NAMES, picture_options, stated
 
 if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
     from regnet_edge.converters.int8.ranges import Method
     from regnet_edge.converters.run import Outcome
     from regnet_edge.request import ExportRequest, ModelSpec, Option, Precision
-    from regnet_edge.resolve import Choice
+    from regnet_edge.resolve import ModelChoice
+    from regnet_edge.weights.stated import Stated
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line as it was typed; own: the options that one target alone has, by click's names."""
+    """The command line as it was typed.
+
+    own: the options that one target alone has, by click's names; pictures: what is stated of preprocessing.
+    """
 
     model: str
     weights: str
@@ -33,7 +38,7 @@ class Options:
     seed: int
     target: str
     precision: str
-    resolution: int | None
+    section: str
     batch: int
     classes: int | None
     labels: str
@@ -51,12 +56,14 @@ class Options:
     formats: bool
     as_json: bool
     own: Mapping[str, Option]
+    pictures: Stated
 
     @classmethod
     def of(cls, typed: Mapping[str, Any]) -> Options:
         """What click read; which of it is a target's own, the targets say."""
         own = {name: typed[name] for name in own_names()}
-        return cls(**{name: value for name, value in typed.items() if name not in own}, own=own)
+        rest = {name: value for name, value in typed.items() if name not in {*own, *PICTURE_NAMES}}
+        return cls(**rest, own=own, pictures=stated(typed))
 
 
 COLUMNS = ("target", "precision", "seconds", "MB", "SQNR dB", "top-1 agree", "file")
@@ -69,9 +76,10 @@ COLUMNS = ("target", "precision", "seconds", "MB", "SQNR dB", "top-1 agree", "fi
 @click.option("--seed", default=0, show_default=True, help="Seed of --untrained.")
 @click.option("-t", "--target", default="all", show_default=True, help="A target's name, or all.")
 @click.option("-p", "--precision", default="fp32", show_default=True, help="See --formats.")
-@click.option("-r", "--resolution", type=int, help="Side of the square input; default: the model's own.")
+@click.option("--section", default="", help="Which network of a checkpoint; see regnet-edge weights show.")
+@picture_options
 @click.option("--batch", default=1, show_default=True, help="Images the file takes at once.")
-@click.option("--classes", type=int, help="Replace the head by a fresh one of N classes.")
+@click.option("--classes", type=int, help="Another number of classes draws a fresh head.")
 @click.option("--labels", default="", help="Text file, one label a line; or imagenet.")
 @int8_options
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
@@ -138,10 +146,10 @@ def _presence(installed: bool) -> str:
 
 
 def _model(options: Options) -> ModelSpec:
-    from regnet_edge.resolve import Choice, resolve
+    from regnet_edge.resolve import ModelChoice, resolve
 
-    fields = ("model", "weights", "untrained", "seed", "resolution", "labels", "classes")
-    choice = Choice(**{name: getattr(options, name) for name in fields})
+    fields = ("model", "weights", "untrained", "seed", "labels", "classes", "section", "pictures")
+    choice = ModelChoice(**{name: getattr(options, name) for name in fields})
     spec, note = resolve(choice)
     for sentence in (note, *_warnings(spec, choice)):
         if sentence:
@@ -149,7 +157,7 @@ def _model(options: Options) -> ModelSpec:
     return spec
 
 
-def _warnings(spec: ModelSpec, choice: Choice) -> Iterator[str]:
+def _warnings(spec: ModelSpec, choice: ModelChoice) -> Iterator[str]:
     from regnet_edge.complexity import stages
 
     if choice.untrained:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regnet_edge import zoo
@@ -121,6 +122,14 @@ def check(found: Checkpoint, layout: Layout, config: AnyNetConfig) -> None:
     raise WeightsError(f"{where} is of another network, for {differs}; {advice}")
 
 
+def headless(path: Path) -> str:
+    """The sentence for a file whose head was left out."""
+    return (
+        f"{path} has no head (its classifier is left out, as in timm's SEER files and transformers' "
+        "RegNetModel); pass --classes N to draw a fresh one, and train it"
+    )
+
+
 def own_state(
     found: Checkpoint, layout: Layout, config: AnyNetConfig, *, new_head: bool = False
 ) -> dict[str, Tensor]:
@@ -134,10 +143,7 @@ def own_state(
     have = classes(found.tensors, layout)
     redraw = new_head and have != config.num_classes
     if have is None and not new_head:
-        raise WeightsError(
-            f"{found.path} has no head (its classifier is left out, as in timm's SEER files and "
-            "transformers' RegNetModel); pass --classes N to draw a fresh one, and train it"
-        )
+        raise WeightsError(headless(found.path))
     check(found, layout, replace(config, num_classes=have) if redraw and have else config)
     names = layout.names(config)
     skipped = (HEAD_WEIGHT, HEAD_BIAS) if redraw else ()

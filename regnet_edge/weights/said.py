@@ -62,10 +62,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one source says, and who says it; None or empty where it is silent.
-
-    activation_said: whether the config's activation is the source's own word, not only its shape.
-    """
+    """What one source says, and who says it; None or empty where it is silent."""
 
     origin: Origin
     settings: Settings = Settings()
@@ -85,7 +82,8 @@ def defaults(channels: int) -> Said:
 def combined(said: Sequence[Said], channels: int) -> tuple[Preprocessing, dict[str, Origin]]:
     """The preprocessing that comes of what was said, first word first, and where each field came from.
 
-    Of a source for another number of channels, color, mean and std are passed over.
+    Of a source for another number of channels, color, mean and std are passed over; what the user states
+    never is.
     """
     layers = [*(_fitting(s, channels) for s in said), defaults(channels)]
     found: dict[str, object] = {}
@@ -102,8 +100,14 @@ def combined(said: Sequence[Said], channels: int) -> tuple[Preprocessing, dict[s
 
 
 def _fitting(said: Said, channels: int) -> Said:
-    """With a single mean or std repeated, and without those of another number of channels."""
+    """With a single mean or std repeated; of another number of channels, their mean for one (as timm does).
+
+    The user's own are only repeated, so that wrong ones are refused.
+    """
     s = said.settings
+    if said.origin.how == "user":
+        mean, std = (v and (v * channels if len(v) == 1 else v) for v in (s.mean, s.std))
+        return replace(said, settings=replace(s, mean=mean, std=std))
     mean, std = (_repeated(v, channels) for v in (s.mean, s.std))
     color = s.color if s.color is None or (s.color == "GRAY") == (channels == 1) else None
     return replace(said, settings=replace(s, mean=mean, std=std, color=color))
@@ -112,6 +116,8 @@ def _fitting(said: Said, channels: int) -> Said:
 def _repeated(values: tuple[float, ...] | None, channels: int) -> tuple[float, ...] | None:
     if values is not None and len(values) == 1:
         return values * channels
+    if values is not None and channels == 1:
+        return (sum(values) / len(values),)
     return values if values is not None and len(values) == channels else None
 
 
