@@ -156,17 +156,17 @@ def test_an_untrained_net_has_numbers_that_no_converter_can_fold_away(tiny: Mode
 
 
 def test_labels_and_classes_must_agree() -> None:
-    from regnet_edge.resolve import Choice, resolve
+    from regnet_edge.resolve import ModelChoice, resolve
 
     with pytest.raises(UsageError, match="1000 labels for 10 classes"):
-        resolve(Choice(labels="imagenet"))
+        resolve(ModelChoice(labels="imagenet"))
     with pytest.raises(UsageError, match="needs its numbers"):
-        resolve(Choice(model="regnety_400mf"))
+        resolve(ModelChoice(model="regnety_400mf"))
     with pytest.raises(UsageError, match="exclude each other"):
-        Choice(weights="a", untrained=True)
+        ModelChoice(weights="a", untrained=True)
     with pytest.raises(RegNetEdgeError, match="no checkpoint at"):
-        resolve(Choice(model="regnety_400mf", weights="nowhere.pth"))
-    spec, note = resolve(Choice(model="regnet_x_400mf", untrained=True))
+        resolve(ModelChoice(model="regnety_400mf", weights="nowhere.pth"))
+    spec, note = resolve(ModelChoice(model="regnet_x_400mf", untrained=True))
     assert spec.name == "regnetx_400mf_tv"
     assert "torchvision" in note
 

@@ -68,7 +68,7 @@ def how(spec: ModelSpec, field: str) -> str:
     return origin.how if origin else ""
 
 
-def noisy(net: torch.nn.Module) -> torch.nn.Module:
+def noisy(net: Any) -> Any:
     """With numbers that show every layer: timm's last gammas are 0, and statistics 0 and 1."""
     generator = torch.Generator().manual_seed(0)
     for module in net.modules():
@@ -229,9 +229,16 @@ class TestFolders:
             spec_of(tmp_path / "model.safetensors.index.json")
 
 
-TIMM_ARGS: dict[str, Any] = {"model": "regnety_002", "img_size": None, "input_size": None, "mean": None, "std": None}
-TIMM_ARGS |= {"interpolation": "", "num_classes": None, "crop_pct": 0.9, "model_kwargs": {}}
-TV_ARGS: dict[str, Any] = {"model": "regnet_y_400mf", "val_resize_size": 72, "val_crop_size": 64, "interpolation": "bicubic"}
+TIMM_ARGS: dict[str, Any] = {
+    **dict.fromkeys(("img_size", "input_size", "mean", "std", "num_classes")),
+    **{"model": "regnety_002", "interpolation": "", "crop_pct": 0.9, "model_kwargs": {}},
+}
+TV_ARGS: dict[str, Any] = {
+    "model": "regnet_y_400mf",
+    "val_resize_size": 72,
+    "val_crop_size": 64,
+    "interpolation": "bicubic",
+}
 
 
 class TestTrainers:
@@ -340,17 +347,18 @@ class TestTheUsersWord:
             ({"crop_fraction": 0.7}, 320),
             ({**processor, "crop_pct": 0.95, "image_mean": [0.5] * 3}, 235),
             ({"architecture": "x", "pretrained_cfg": {"input_size": [3, 224, 224], "crop_pct": 0.965}}, 232),
-        ]:
+        ]
+        for text, pixels in texts:
             (tmp_path / "how.json").write_text(json.dumps(text))
             spec = spec_of(tmp_path / "net.pth", pictures=Stated(file=str(tmp_path / "how.json")))
             assert (spec.preprocessing.resize_px, how(spec, "resize_px")) == (pixels, "user")
-        for text, sentence in [
+        for wrong, sentence in [
             ("[1]", "no JSON object"),
             ("{", "cannot read"),
             ('{"colour": 1}', "none of its fields"),
             ('{"color": "CMYK"}', "describes no pictures"),
         ]:
-            (tmp_path / "how.json").write_text(text)
+            (tmp_path / "how.json").write_text(wrong)
             with pytest.raises(UsageError, match=sentence):
                 spec_of(tmp_path / "net.pth", pictures=Stated(file=str(tmp_path / "how.json")))
 
@@ -394,7 +402,8 @@ class TestHeads:
     def test_a_head_of_as_many_classes_is_the_files_own(self, tmp_path: Path) -> None:
         made = build_latency_subject(replace(SMALL, num_classes=10))
         weights.write(made, tmp_path / "ten.pth", "timm")
-        for options in [{}, {"classes": 10}, {"model": "regnety_200mf"}]:
+        kept: list[dict[str, Any]] = [{}, {"classes": 10}, {"model": "regnety_200mf"}]
+        for options in kept:
             spec = spec_of(tmp_path / "ten.pth", **options)
             assert (spec.weights.new_head, spec.config.num_classes) == (False, 10), options
         other = spec_of(tmp_path / "ten.pth", model="regnety_200mf", classes=7)
