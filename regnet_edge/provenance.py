@@ -67,3 +67,6 @@ class Provenance:
             found.setdefault(origin, []).append(name)
         order = get_args(How)
         return dict(sorted(found.items(), key=lambda item: order.index(item[0].how)))
+
+
+UNSAID = Provenance()

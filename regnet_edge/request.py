@@ -15,7 +15,7 @@ from regnet_edge import codec
 from regnet_edge.complexity import Complexity, complexity
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import UsageError
-from regnet_edge.provenance import Provenance
+from regnet_edge.provenance import UNSAID, Provenance
 
 Precision = Literal["fp32", "fp16", "int8", "w8", "dynamic", "int8x16"]
 Color = Literal["RGB", "BGR", "GRAY"]
@@ -122,7 +122,7 @@ class ModelSpec:
     preprocessing: Preprocessing = IMAGENET
     labels: tuple[str, ...] = ()
     licence: str = ""
-    provenance: Provenance = Provenance()
+    provenance: Provenance = UNSAID
 
     def __post_init__(self) -> None:
         if self.labels and len(self.labels) != self.config.num_classes:

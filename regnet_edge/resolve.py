@@ -20,7 +20,7 @@ from regnet_edge.files import sha256_of
 from regnet_edge.provenance import Origin, Provenance
 from regnet_edge.request import ModelSpec, Preprocessing, WeightsRef
 from regnet_edge.weights.said import Said, Settings, combined
-from regnet_edge.weights.stated import Stated
+from regnet_edge.weights.stated import NOTHING, Stated
 
 if TYPE_CHECKING:
     from regnet_edge.configs import Definition
@@ -42,7 +42,7 @@ class ModelChoice:
     labels: str = ""
     classes: int | None = None
     section: str = ""
-    pictures: Stated = Stated()
+    pictures: Stated = NOTHING
 
     def __post_init__(self) -> None:
         if self.weights and self.untrained:

@@ -68,6 +68,9 @@ class Stated:
             yield Said(Origin("user", "--preprocessing"), read_settings(Path(self.file)))
 
 
+NOTHING = Stated()
+
+
 def _numbers(name: str, text: str) -> tuple[float, ...] | None:
     try:
         return tuple(float(part) for part in text.replace(",", " ").split()) or None
