@@ -15,6 +15,7 @@ from typing import Literal
 from regnet_edge import codec
 from regnet_edge.errors import ArtifactError
 from regnet_edge.files import sha256_of, size_of, write_text
+from regnet_edge.reading import read_json_object
 from regnet_edge.request import ExportRequest
 
 SIDECAR_VERSION = 2  # 2: preprocessing in whole pixels; a target's own options apart; what was counted inside
@@ -218,15 +219,15 @@ def read_sidecar(path: Path) -> dict[str, object]:
     """The fields of an artifact's sidecar that make an Artifact, as JSON values."""
     sidecar = sidecar_of(path)
     try:
-        data = json.loads(sidecar.read_text(encoding="utf-8"))
+        data = read_json_object(sidecar)
     except FileNotFoundError:
         raise ArtifactError(
             f"{path} has no sidecar {sidecar.name}; keep both files together, or convert the model again"
         ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ArtifactError(f"cannot read {sidecar} ({error}); convert the model again") from error
-    if not isinstance(data, dict) or data.get("version") != SIDECAR_VERSION:
-        version = data.get("version") if isinstance(data, dict) else None
+    if data.get("version") != SIDECAR_VERSION:
+        version = data.get("version")
         raise ArtifactError(
             f"{sidecar} is not a regnet-edge sidecar of version {SIDECAR_VERSION} (its version is "
             f"{version or 'missing'}); convert the model again"

@@ -21,9 +21,20 @@ Activation = Literal["relu", "silu", "gelu"]
 WIDTH_QUANTUM = 8  # q in the authors' code: every width is a multiple of it
 
 
+# What a description may ask for: far beyond any published net, and small enough to count and build soon.
+MAX_DEPTH = 1000  # blocks of a network
+MAX_WIDTH = 1 << 16  # channels
+MAX_CLASSES = 1 << 20
+
+
 def _require(condition: bool, sentence: str) -> None:
     if not condition:
         raise ConfigError(sentence)
+
+
+def _within(name: str, value: float, most: int) -> None:
+    _require(value >= 1, f"{name} is at least 1, not {value}")
+    _require(value <= most, f"{name} is at most {most:,}, not {value:,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +68,14 @@ class Stage:
 
     def __post_init__(self) -> None:
         _require(self.depth >= 1, f"a stage has at least one block, not {self.depth}")
-        _require(self.width >= 1, f"a stage width is at least 1, not {self.width}")
-        _require(self.group_width >= 1, f"group_width is at least 1, not {self.group_width}")
+        _within("the depth of a stage", self.depth, MAX_DEPTH)
+        _within("a stage width", self.width, MAX_WIDTH)
+        _within("group_width", self.group_width, MAX_WIDTH)
         _require(
             math.isfinite(self.bottleneck_ratio) and self.bottleneck_ratio > 0,
             f"bottleneck_ratio is a positive number, not {self.bottleneck_ratio}",
         )
+        _within("width / bottleneck_ratio", max(1.0, self.width / self.bottleneck_ratio), MAX_WIDTH)
         _require(self.stride in (1, 2), f"a stage stride is 1 or 2, not {self.stride}")
         _require(
             self.inner_width % self.group_width == 0,
@@ -94,6 +107,7 @@ def adjust_groups(width: int, group_width: int, bottleneck_ratio: float) -> tupl
     """(width, group_width) that fit together: g is clipped, then w rounded so that g divides w / b."""
     _require(group_width >= 1, f"group_width is at least 1, not {group_width}")
     _require(bottleneck_ratio > 0, f"bottleneck_ratio is a positive number, not {bottleneck_ratio}")
+    _within("width / bottleneck_ratio", max(1.0, width / bottleneck_ratio), MAX_WIDTH)
     bm = 1 / bottleneck_ratio
     v = int(max(1, width * bm))
     g = int(min(group_width, v))
@@ -123,9 +137,10 @@ class AnyNetConfig:
 
     def __post_init__(self) -> None:
         _require(len(self.stages) >= 1, "a network has at least one stage")
-        _require(self.stem_width >= 1, f"stem_width is at least 1, not {self.stem_width}")
-        _require(self.num_classes >= 1, f"num_classes is at least 1, not {self.num_classes}")
-        _require(self.in_channels >= 1, f"in_channels is at least 1, not {self.in_channels}")
+        _within("the depth of a network", sum(s.depth for s in self.stages), MAX_DEPTH)
+        _within("stem_width", self.stem_width, MAX_WIDTH)
+        _within("num_classes", self.num_classes, MAX_CLASSES)
+        _within("in_channels", self.in_channels, MAX_WIDTH)
         _require(self.stem_stride in (1, 2), f"stem_stride is 1 or 2, not {self.stem_stride}")
         _require(0 <= self.se_ratio <= 1, f"se_ratio lies between 0 and 1, not at {self.se_ratio}")
         _require(
@@ -211,7 +226,7 @@ class RegNetConfig:
     """The quantized linear rule (paper sec. 3.3): six numbers that make an AnyNetConfig.
 
     Blocks of equal width form a stage, so the number of stages follows. Raises ConfigError unless
-    depth >= 1, w0 > 0 and divisible by 8, wa >= 0, wm > 1.
+    depth >= 1, w0 > 0 and divisible by 8, wa >= 0, wm > 1, each within the limits above.
     """
 
     depth: int
@@ -229,12 +244,15 @@ class RegNetConfig:
     stem_stride: int = 2
 
     def __post_init__(self) -> None:
-        _require(self.depth >= 1, f"depth is at least 1, not {self.depth}")
+        _within("depth", self.depth, MAX_DEPTH)
+        _within("w0", abs(self.w0) or 1, MAX_WIDTH)
         _require(
             self.w0 > 0 and self.w0 % WIDTH_QUANTUM == 0, f"w0 is a positive multiple of 8, not {self.w0}"
         )
         _require(math.isfinite(self.wa) and self.wa >= 0, f"wa is a number >= 0, not {self.wa}")
         _require(math.isfinite(self.wm) and self.wm > 1, f"wm is a number > 1, not {self.wm}")
+        _require(self.wa <= MAX_WIDTH, f"wa is at most {MAX_WIDTH:,}, not {self.wa:g}")
+        _require(self.wm <= MAX_WIDTH, f"wm is at most {MAX_WIDTH:,}, not {self.wm:g}")
         self.anynet()
 
     def anynet(self) -> AnyNetConfig:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from regnet_edge import codec, zoo
 from regnet_edge.config import AnyNetConfig, RegNetConfig, Stage
 from regnet_edge.errors import ConfigError
+from regnet_edge.reading import UnreadableError, parse_json, parse_yaml, read_text
 
 _MAX_FILE_BYTES = 1 << 20
 _SUFFIXES = (".json", ".yaml", ".yml")
@@ -136,26 +136,21 @@ def of_pycls_text(text: str, where: Path) -> tuple[Definition, Mapping[str, Any]
 
 def _load(path: Path) -> Any:
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise ConfigError(f"{path} is larger than any network description (1 MB); give another file")
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix.lower() == ".json" else _load_yaml(path, text)
+        text = read_text(path, _MAX_FILE_BYTES)
+        return parse_json(text) if path.suffix.lower() == ".json" else _load_yaml(path, text)
     except FileNotFoundError:
         raise ConfigError(
             f"no file at {path}; give a JSON or YAML file, or a name of regnet-edge models"
         ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnreadableError) as error:
         raise ConfigError(f"cannot read {path} ({error}); give a JSON or YAML file") from error
 
 
 def _load_yaml(path: Path, text: str) -> Any:
-    import yaml
-
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        first = " ".join(str(error).split())
-        raise ConfigError(f"{path} is no valid YAML ({first}); correct the file") from error
+        return parse_yaml(text)
+    except UnreadableError as error:
+        raise ConfigError(f"{path} is no network description ({error}); correct the file") from error
 
 
 def _pycls(path: Path, data: Mapping[str, Any]) -> Definition:

@@ -28,9 +28,14 @@ class UnreadableError(ValueError):
 
 
 def read_bytes(path: Path, limit: int = MAX_TEXT_BYTES) -> bytes:
-    """The content of an ordinary file; raises UnreadableError. A pipe or a device is never waited for."""
+    """The content of an ordinary file; raises FileNotFoundError, and UnreadableError for anything else.
+
+    A pipe or a device is never waited for.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError) as error:
         raise UnreadableError(_system(error)) from error
     try:

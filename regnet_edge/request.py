@@ -6,6 +6,7 @@ Every value checks itself once. Nothing here needs torch.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -23,6 +24,7 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "ham
 CropMode = Literal["center", "squash", "border"]
 CropRounding = Literal["even", "floor"]
 Option = bool | int | float | str
+MAX_NAME_BYTES = 150  # of a model's name: precision and suffixes follow, and a file name has 255
 NEEDS_CALIBRATION: frozenset[Precision] = frozenset({"int8", "int8x16"})
 
 
@@ -112,6 +114,18 @@ class WeightsRef:
         return self.kind != "untrained" and not self.new_head
 
 
+def require_file_name(name: str) -> None:
+    """Raise UsageError for a model's name that could not be the beginning of a file's name anywhere.
+
+    Files are named after the model, and a name may come from a file that somebody else wrote.
+    """
+    if not re.fullmatch(r"\w[\w.,+=@() -]*", name) or len(name.encode()) > MAX_NAME_BYTES:
+        raise UsageError(
+            f"a model's name has letters, digits and .,+=@()-_ and at most {MAX_NAME_BYTES} bytes, "
+            f"which {name[:60]!r} is not; rename the model"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """Everything that decides what a network computes, by name, without loading it, and who said so."""
@@ -125,6 +139,7 @@ class ModelSpec:
     provenance: Provenance = UNSAID
 
     def __post_init__(self) -> None:
+        require_file_name(self.name)
         if self.labels and len(self.labels) != self.config.num_classes:
             raise UsageError(
                 f"{len(self.labels)} labels for {self.config.num_classes} classes; give one line a class"

@@ -6,7 +6,6 @@ then what is assumed; the spec's provenance says which was which. Weights are na
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -18,6 +17,7 @@ from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import UsageError, WeightsError
 from regnet_edge.files import sha256_of
 from regnet_edge.provenance import Origin, Provenance
+from regnet_edge.reading import read_json_object
 from regnet_edge.request import ModelSpec, Preprocessing, WeightsRef
 from regnet_edge.weights.said import Said, Settings, combined
 from regnet_edge.weights.stated import NOTHING, Stated
@@ -248,7 +248,7 @@ def _headed(config: AnyNetConfig, opened: Opened, choice: ModelChoice) -> AnyNet
 
 def _read_spec(path: Path) -> ModelSpec:
     try:
-        return codec.from_json(json.loads(path.read_text(encoding="utf-8")), ModelSpec)
+        return codec.from_json(read_json_object(path), ModelSpec)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{path} does not describe a model ({error}); name the model with --model"

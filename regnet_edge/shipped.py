@@ -6,7 +6,6 @@ needs torch.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -15,6 +14,7 @@ from regnet_edge import codec, data
 from regnet_edge.data import Images
 from regnet_edge.errors import ArtifactError
 from regnet_edge.files import replacing, sha256_of, write_text
+from regnet_edge.reading import read_json_object
 from regnet_edge.request import ModelSpec, WeightsRef
 
 CALIBRATION_IMAGES, CALIBRATION_SEED = 1024, 20170825
@@ -46,7 +46,7 @@ def default_model() -> ModelSpec:
     """
     path = _asset(_MODEL)
     try:
-        spec = codec.from_json(json.loads(path.read_text(encoding="utf-8")), ModelSpec)
+        spec = codec.from_json(read_json_object(path), ModelSpec)
     except ValueError as error:
         raise ArtifactError(
             f"the shipped {path.name} is damaged ({error}); install regnet-edge again"
@@ -76,7 +76,7 @@ def write_assets(run: Path, assets: Path, fashion_mnist: Path = data.FASHION_MNI
     Writes the weights, the description and both sets of images; the model card and the data's licence
     are texts that lie beside them.
     """
-    spec = codec.from_json(json.loads((run / "model.json").read_text(encoding="utf-8")), ModelSpec)
+    spec = codec.from_json(read_json_object(run / "model.json"), ModelSpec)
     with replacing(assets / _WEIGHTS) as scratch:
         scratch.write_bytes((run / "model.safetensors").read_bytes())
     shipped = replace(spec, weights=WeightsRef("shipped", sha256=sha256_of(assets / _WEIGHTS)))

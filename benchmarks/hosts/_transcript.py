@@ -66,10 +66,10 @@ class Replayed:
         """The transcript of a file; raises DeviceError where it is none."""
         answers: dict[str, deque[Exchange]] = {}
         try:
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n"):
                 exchange = codec.from_json(json.loads(line), Exchange)
                 answers.setdefault(exchange.command, deque()).append(exchange)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DeviceError(f"{path} is not a transcript ({error}); make one with --record") from error
         return cls(answers)
 

@@ -6,7 +6,6 @@ those chosen for fitting it, so that no measurement can have had a say in either
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from regnet_edge.design_space.sampling import Regime, sample_anynets
 from regnet_edge.design_space.spaces import ANYNET_X_A, AnyNetSpace
 from regnet_edge.errors import MeasurementError, RegNetEdgeError, UsageError
 from regnet_edge.files import write_text
+from regnet_edge.reading import read_json_object
 from regnet_edge.request import Precision
 
 from ..record.measurement import Measurement
@@ -113,7 +113,7 @@ class LadderPlan:
     def load(cls, path: Path) -> LadderPlan:
         """Read a plan file; raises MeasurementError where it is none."""
         try:
-            return codec.from_json(json.loads(path.read_text(encoding="utf-8")), cls)
+            return codec.from_json(read_json_object(path), cls)
         except (OSError, ValueError) as error:
             raise MeasurementError(
                 f"{path} is not a ladder's plan ({error}); start the ladder in an empty folder"

@@ -30,7 +30,7 @@ def parse_line(line: str) -> Measurement:
             raise ValueError(f"it is not a measurement of version {VERSION}")
         fields = {k: v for k, v in data.items() if k not in ("version", "summary")}
         return codec.from_json(fields, Measurement)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MeasurementError(f"a line is not a measurement ({error}); measure again") from error
 
 
@@ -43,7 +43,7 @@ def read_lines(path: Path) -> tuple[Measurement, ...]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise MeasurementError(f"cannot read {path} ({error}); give a file that benchmark wrote") from error
-    whole = text[: text.rfind("\n") + 1].splitlines()
+    whole = text[: text.rfind("\n") + 1].split("\n")
     return tuple(_numbered(path, number, line) for number, line in enumerate(whole, 1) if line.strip())
 
 

@@ -6,7 +6,6 @@ is whole or absent. What runs in one is a script that imports nothing of this pr
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 from regnet_edge import codec
 from regnet_edge.errors import ToolError, UnknownNameError
 from regnet_edge.files import replacing, size_of
+from regnet_edge.reading import read_json_object
 from regnet_edge.shipped import assets_dir
 
 ENVIRONMENT_VARIABLE = "REGNET_EDGE_ENVIRONMENTS"
@@ -86,7 +86,7 @@ def find(name: str) -> Environment | None:
     """The environment if it has been made."""
     path, wanted = folder() / name, recipe(name)
     try:
-        note = json.loads((path / _NOTE).read_text(encoding="utf-8"))
+        note = read_json_object(path / _NOTE)
     except (OSError, ValueError):
         return None
     return Environment(name, path, size_of(path), note == codec.to_json(wanted))

@@ -19,6 +19,7 @@ from PIL import Image
 from regnet_edge import codec, data
 from regnet_edge.errors import ArtifactError
 from regnet_edge.files import replacing, sha256_of
+from regnet_edge.reading import read_json_object
 from regnet_edge.request import ModelSpec, Preprocessing
 
 if TYPE_CHECKING:
@@ -161,8 +162,8 @@ def _write_floats(file: Path, values: Floats) -> None:
 def read(folder: Path) -> Golden:
     """The header; raises ArtifactError where it is foreign, or a file is missing or changed."""
     try:
-        stated = json.loads((folder / HEADER).read_text(encoding="utf-8"))
-        if not isinstance(stated, dict) or stated.pop("version", None) != VERSION:
+        stated = read_json_object(folder / HEADER)
+        if stated.pop("version", None) != VERSION:
             raise ValueError(f"it is not of version {VERSION}")
         header = codec.from_json(stated, Golden)
         changed = [f for f, digest in header.sha256.items() if sha256_of(folder / f) != digest]

@@ -13,6 +13,7 @@ from regnet_edge.artifact import Artifact
 from regnet_edge.bundles import golden
 from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.files import write_text
+from regnet_edge.reading import read_json_object
 from regnet_edge.request import ModelSpec
 
 VERSION = 1
@@ -82,7 +83,7 @@ def check(artifact: Artifact) -> None:
 def read_index(folder: Path) -> tuple[Entry, ...]:
     """The entries of a folder; raises ArtifactError where there is no index of this version."""
     try:
-        stated = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        stated = read_json_object(folder / INDEX)
         if stated.get("version") != VERSION:
             raise ValueError(f"it is not of version {VERSION}")
         return codec.from_json(stated["artifacts"], tuple[Entry, ...])

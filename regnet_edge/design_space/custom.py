@@ -13,6 +13,7 @@ from typing import Any
 
 from regnet_edge import codec
 from regnet_edge.errors import RegNetEdgeError, UsageError
+from regnet_edge.reading import UnreadableError, parse_yaml, read_text
 
 from .spaces import AnyNetSpace, Cap, RegNetSpace, Space, space
 from .spans import Span
@@ -23,6 +24,8 @@ _FRAME = {f.name for f in fields(Frame)}
 _SPANS = ("depth", "width", "w0", "wa", "wm")
 _CHOICES = {"bottleneck_ratios": float, "group_widths": int, "se_ratios": float}
 _SUFFIXES = (".yaml", ".yml")
+
+MAX_BYTES = 1 << 20  # of a description
 
 
 def read(text: str) -> Space:
@@ -48,15 +51,12 @@ def _pair(part: str) -> tuple[str, object]:
 
 def read_file(path: Path) -> Space:
     """The space of a YAML file: `base` names one, every other key changes it; `name` is its own."""
-    import yaml
-
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = parse_yaml(read_text(path, MAX_BYTES))
     except FileNotFoundError:
         raise UsageError(f"no file at {path}; give a YAML file with base: and what changes") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:150]
-        raise UsageError(f"cannot read {path} ({reason}); give a YAML file with base:") from error
+    except (OSError, UnreadableError) as error:
+        raise UsageError(f"cannot read {path} ({error}); give a YAML file with base:") from error
     if not isinstance(data, dict) or "base" not in data:
         raise UsageError(f"{path} names no space to start from; give it a line such as base: AnyNetX_A")
     changes = {str(k): v for k, v in data.items() if k not in ("base", "name")}

@@ -174,7 +174,11 @@ def _lines(file: Path) -> Iterator[tuple[str, Record | str]]:
 def _parsed(line: bytes) -> Record | str:
     try:
         return codec.from_json(json.loads(line), Record)
-    except (ValueError, RegNetEdgeError) as error:  # ValueError: JSON, UTF-8 and the codec's own
+    except (
+        ValueError,
+        RecursionError,
+        RegNetEdgeError,
+    ) as error:  # ValueError: JSON, UTF-8, the codec
         return " ".join(str(error).split())[:160]
 
 

@@ -6,7 +6,6 @@ Killed at any moment and started again, a sweep trains what has no record yet an
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from filelock import FileLock, Timeout
 from regnet_edge import codec
 from regnet_edge.errors import RegNetEdgeError, UsageError
 from regnet_edge.files import write_text
+from regnet_edge.reading import read_json_object
 
 from . import records
 from .population import Task
@@ -137,7 +137,7 @@ def read_population(out: Path) -> Population:
     """The population of a folder; raises UsageError where there is none."""
     file = out / POPULATION
     try:
-        return codec.from_json(json.loads(file.read_text(encoding="utf-8")), Population)
+        return codec.from_json(read_json_object(file), Population)
     except FileNotFoundError:
         raise UsageError(f"no sweep in {out}; name a space to start one") from None
     except (OSError, ValueError, RegNetEdgeError) as error:

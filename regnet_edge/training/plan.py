@@ -5,7 +5,6 @@ The same plan gives the same weights; nothing here needs torch.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from regnet_edge.config import AnyNetConfig
 from regnet_edge.data import Images
 from regnet_edge.errors import DataError, UsageError
 from regnet_edge.folders import Pictures, read_folder
+from regnet_edge.reading import read_json_object
 from regnet_edge.request import IMAGENET, Preprocessing
 
 Device = Literal["cpu", "cuda"]
@@ -231,7 +231,7 @@ def read_plan(out_dir: Path) -> TrainPlan:
     """The plan of the run in that folder; raises UsageError where there is none."""
     file = out_dir / PLAN
     try:
-        return codec.from_json(json.loads(file.read_text(encoding="utf-8")), TrainPlan)
+        return codec.from_json(read_json_object(file), TrainPlan)
     except FileNotFoundError:
         raise UsageError(f"no training run in {out_dir}; start one by leaving --resume out") from None
     except (OSError, ValueError) as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from regnet_edge.errors import UsageError, WeightsError
 from regnet_edge.files import replacing
+from regnet_edge.reading import parse_json_object, read_json_object
 from regnet_edge.weights import foreign
 from regnet_edge.weights.sections import Section, choose, facts, sections
 
@@ -129,7 +130,7 @@ def inside(path: Path) -> Path:
 def _read_shards(index: Path) -> dict[str, Tensor]:
     """The tensors of all parts that an index names."""
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted(set(read_json_object(index)["weight_map"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(
             f"{index} is no index of a sharded checkpoint ({error}); fetch it again"
@@ -238,7 +239,7 @@ def _one_key(metadata: Mapping[str, str]) -> dict[str, str]:
 def _all_keys(metadata: Mapping[str, str]) -> dict[str, str]:
     packed = metadata.get(OWN_KEY, "{}")
     try:
-        return {**metadata, **json.loads(packed)}
+        return {**metadata, **parse_json_object(packed)}
     except (ValueError, TypeError):
         return dict(metadata)
 
@@ -260,7 +261,6 @@ def write_folder(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str,
 
 def json_beside(path: Path, name: str) -> Mapping[str, Any]:
     """The JSON object of that name beside a checkpoint, empty where there is none to read."""
-    with contextlib.suppress(OSError, UnicodeDecodeError, json.JSONDecodeError):
-        data = json.loads((path.parent / name).read_text(encoding="utf-8"))
-        return data if isinstance(data, dict) else {}
+    with contextlib.suppress(OSError, ValueError):
+        return read_json_object(path.parent / name)
     return {}

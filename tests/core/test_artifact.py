@@ -43,8 +43,8 @@ def test_a_sidecar_comes_back_as_the_artifact_it_was_written_from(tiny: ModelSpe
         (lambda a: a.path.unlink(), "no artifact at"),
         (lambda a: a.sidecar.unlink(), "has no sidecar"),
         (lambda a: a.sidecar.write_text("{"), "cannot read"),
-        (lambda a: a.sidecar.write_text("[]"), "not a regnet-edge sidecar"),
-        (lambda a: a.sidecar.write_text('{"version": 99}'), "not a regnet-edge sidecar"),
+        (lambda a: a.sidecar.write_text("[]"), "not a regnet-edge sidecar|no object"),
+        (lambda a: a.sidecar.write_text('{"version": 99}'), "not a regnet-edge sidecar|no object"),
         (lambda a: a.path.write_bytes(b"cut"), "sha256 differs"),
         (lambda a: a.sidecar.write_text(a.sidecar.read_text().replace("tiny.onnx", "b.onnx")), "describes"),
         (
@@ -147,3 +147,11 @@ def test_a_shell_pattern_means_the_artifacts_and_not_their_sidecars(tiny: ModelS
     lone.write_text("{}")
     graph_of(artifact.path).write_bytes(b"")
     assert without_sidecars(sorted(tmp_path.iterdir())) == [lone, artifact.path]
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "/abs/evil", "a/b", "a\\b", "", ".hidden", "-x", "a\n", "a\0", "x" * 200]
+)
+def test_a_name_that_leads_elsewhere_makes_no_model(tiny: ModelSpec, name: str) -> None:
+    with pytest.raises(UsageError, match="rename the model"):
+        replace(tiny, name=name)

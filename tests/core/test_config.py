@@ -96,8 +96,18 @@ def test_a_rule_or_network_that_cannot_exist_is_refused_in_one_sentence() -> Non
         ({"stem_stride": 3}, "stem_stride is 1 or 2"),
         ({"block": "z"}, "unknown block 'z'"),
         ({"activation": "elu"}, "unknown activation 'elu'"),
+        ({"depth": 10**9}, "depth is at most 1,000, not 1,000,000,000"),
+        ({"wa": 1e300}, "wa is at most 65,536"),
+        ({"w0": 8 * 10**29}, "w0 is at most 65,536"),
+        ({"wm": 1e30}, "wm is at most 65,536"),
+        ({"group_width": 10**9}, None),
+        ({"bottleneck_ratio": 1e-300}, "width / bottleneck_ratio is at most 65,536"),
+        ({"num_classes": 10**12}, "num_classes is at most"),
     ]
     for change, sentence in table:
+        if sentence is None:  # the paper clips a group width that is too large
+            RegNetConfig(**{**good, **change})
+            continue
         with pytest.raises(ConfigError, match=sentence):
             RegNetConfig(**{**good, **change})
 

@@ -93,7 +93,6 @@ def test_what_is_no_ordinary_file_is_said_and_never_waited_for(tmp_path: Path) -
     for name, reason in (
         ("pipe", "no ordinary file"),
         ("", "folder"),
-        ("none", "no such file"),
         ("large", "larger"),
         ("latin", "no UTF-8"),
         ("x" * 300, "name too long"),

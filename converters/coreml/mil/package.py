@@ -7,12 +7,12 @@ x.mlpackage/Data/com.apple.CoreML/weights/         @model_path/weights/weight.bi
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from regnet_edge.errors import ArtifactError
+from regnet_edge.reading import read_json_object
 
 from .proto import messages
 
@@ -51,7 +51,7 @@ def read_package(path: Path) -> Package:
 def _root_item(path: Path) -> Path:
     manifest = path / "Manifest.json"
     try:
-        content = json.loads(manifest.read_text(encoding="utf-8"))
+        content = read_json_object(manifest)
         item = content["itemInfoEntries"][content["rootModelIdentifier"]]["path"]
         found: Path = (path / "Data" / item).resolve()
     except OSError:
