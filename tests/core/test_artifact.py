@@ -43,8 +43,8 @@ def test_a_sidecar_comes_back_as_the_artifact_it_was_written_from(tiny: ModelSpe
         (lambda a: a.path.unlink(), "no artifact at"),
         (lambda a: a.sidecar.unlink(), "has no sidecar"),
         (lambda a: a.sidecar.write_text("{"), "cannot read"),
-        (lambda a: a.sidecar.write_text("[]"), "not a regnet-edge sidecar|no object"),
-        (lambda a: a.sidecar.write_text('{"version": 99}'), "not a regnet-edge sidecar|no object"),
+        (lambda a: a.sidecar.write_text("[]"), "no object of names"),
+        (lambda a: a.sidecar.write_text('{"version": 99}'), "not a regnet-edge sidecar"),
         (lambda a: a.path.write_bytes(b"cut"), "sha256 differs"),
         (lambda a: a.sidecar.write_text(a.sidecar.read_text().replace("tiny.onnx", "b.onnx")), "describes"),
         (
