@@ -142,7 +142,7 @@ def sample(space: Space, n: int, seed: int = 0, regime: Regime = ANYWHERE) -> Sa
         rejected.update(r for r in found.reasons if r)
         last = max((d.draw for d in kept.values()), default=-1)
         if (block + 1) * BLOCK - last > PATIENCE:
-            raise UsageError(_exhausted(space, regime, len(kept)))
+            raise UsageError(_exhausted(space, regime, len(kept), rejected))
     raise AssertionError  # uniforms never ends
 
 
@@ -217,10 +217,14 @@ def _check_reach(space: Space, regime: Regime) -> None:
         raise UsageError(f"no network in {_window(regime)}: {_reaches(space, regime, low, high)}")
 
 
-def _exhausted(space: Space, regime: Regime, n: int) -> str:
+def _exhausted(space: Space, regime: Regime, n: int, rejected: Counter[str]) -> str:
     more = f"no more than {n} different networks" if n > 1 else ("only one network" if n else "no network")
+    reason, count = rejected.most_common(1)[0]
     low, high = reach(space, regime.resolution)
-    return f"{more} in {_window(regime)} among {PATIENCE:,} draws: {_reaches(space, regime, low, high)}"
+    return (
+        f"{more} in {_window(regime)} among {PATIENCE:,} draws, {count / rejected.total():.0%} of them "
+        f"rejected as {reason!r}: {_reaches(space, regime, low, high)}"
+    )
 
 
 def _window(regime: Regime) -> str:

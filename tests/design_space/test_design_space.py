@@ -25,6 +25,7 @@ from regnet_edge.design_space.spaces import (
     REGNET_Y,
     SPACES,
     AnyNetSpace,
+    Cap,
     RegNetSpace,
     Space,
     regnet_space,
@@ -244,8 +245,12 @@ def test_a_window_that_cannot_be_met_is_refused_at_once_with_what_the_space_reac
     one = replace(
         ANYNET_X_A, depth=Span(1, 1), width=Span(8, 8, 8), group_widths=(1,), bottleneck_ratios=(1.0,)
     )
-    with pytest.raises(UsageError, match="only one network in 0 to inf MF"):
+    with pytest.raises(UsageError, match="only one network in 0 to inf MF among 8,192 draws, 100% of them"):
         sample(one, 2)
+    impossible = replace(ANYNET_X_A, caps=(Cap("params", 1.0),))
+    with pytest.raises(UsageError, match="100% of them rejected as 'above the cap on params'") as caught:
+        sample(impossible, 2)
+    assert len(str(caught.value)) <= 300
     with pytest.raises(UsageError, match="flops go from"):
         Regime(2e9, 1e9)
     with pytest.raises(UsageError, match="at least 1 network"):
