@@ -261,6 +261,8 @@ def _from_list(text: str) -> tuple[int, ...]:
 def cpus_of(affinity: str, clusters: Sequence[Cluster], threads: int) -> tuple[tuple[int, ...], bool]:
     """(CPUs, whether exactly those); raises UsageError where there are fewer CPUs than threads."""
     exact = parse_affinity(affinity)
+    if not clusters and not exact:
+        return (), False  # the target does not tell its CPUs: it may use any
     every = tuple(c for cluster in clusters for c in cluster.cpus)
     ends = {"big": clusters[:1], "little": clusters[-1:], "any": clusters}
     cpus = exact or tuple(c for cluster in ends[affinity] for c in cluster.cpus)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
@@ -89,19 +89,36 @@ def _calibration(model: ModelSpec) -> Calibration:
 class Bench:
     """Measures files on `host` under `plan`, each once in the order given, in fresh processes.
 
-    remark is told what could not be measured, and that it waits for quiet before a retry.
+    remark is told what could not be measured, and that it waits for quiet before a retry; options are what
+    the host is opened with.
     """
 
     host: str
     plan: Plan
     command: tuple[str, ...] = ()
     remark: Callable[[str], None] = lambda sentence: None
+    options: HostOptions = field(default_factory=HostOptions)
 
     def measure(self, paths: Sequence[Path]) -> Iterator[Measurement]:
         """A record of every visit, invalid ones too; a file that cannot be measured is told and left out."""
-        host = open_host(self.host, HostOptions())
+        host = open_host(self.host, self.options)
         with contextlib.closing(host):
             yield from self.measure_on(host, paths)
+
+    @contextlib.contextmanager
+    def staying(self) -> Iterator[Callable[[Sequence[Path]], Iterator[Measurement]]]:
+        """A `measure` whose host is opened at its first call and kept for the next ones: a phone that has
+        to be brought is brought once."""
+        with contextlib.ExitStack() as stack:
+            there: list[Host] = []
+
+            def measure(paths: Sequence[Path]) -> Iterator[Measurement]:
+                if not there:
+                    host = open_host(self.host, self.options)
+                    there.append(stack.enter_context(contextlib.closing(host)))
+                return self.measure_on(there[0], paths)
+
+            yield measure
 
     def measure_on(self, host: Host, paths: Sequence[Path]) -> Iterator[Measurement]:
         """The same on a host that is open already."""

@@ -1,13 +1,14 @@
 """Where a measurement runs. A transport is one module here, named as `--host` names it.
 
-`local`, `ssh://user@host:port`, `adb` or `adb:SERIAL`, `replay:FILE`: what stands before the first colon is
-the module, whose `connect(rest, options)` returns a Host.
+`local`, `ssh://user@host:port`, `adb` or `adb:SERIAL`, `web` or `web:PORT`, `replay:FILE`: what stands
+before the first colon is the module, whose `connect(rest, options)` returns a Host.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,13 +28,30 @@ class HostOptions:
 
     python: the interpreter that measures ('' is this one, or python3 over ssh). app: the Android
     application's package. native: 'auto', 'never', or where tools lie on a phone. record: a file that takes
-    down every exchange with a phone.
+    down every exchange with a phone. Of a browser: https and open_browser as the command line has them,
+    wait_s for one to come, and site, which makes the pages in an empty folder. tell hears what the user has
+    to know or do while the host works.
     """
 
     python: str = ""
     app: str = APP
     native: str = "auto"
     record: Path | None = None
+    https: bool = False
+    open_browser: bool = False
+    wait_s: float = 300.0
+    site: Callable[[Path], Site] | None = None
+    tell: Callable[[str], None] = lambda _: None
+
+
+class Site(Protocol):
+    """The files that a browser is served, among them the artifacts that were added."""
+
+    def add(self, file: Path) -> str:
+        """Put an artifact there; what the page calls it."""
+
+    def files(self) -> Mapping[str, Path]:
+        """Every file by the name it is served under."""
 
 
 class Host(Protocol):

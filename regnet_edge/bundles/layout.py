@@ -60,9 +60,14 @@ def lay_out(
         for path in (artifact.path, artifact.sidecar):
             shutil.copyfile(path, folder / "models" / path.name)
         entries.append(Entry(f"models/{artifact.path.name}", f"models/{artifact.sidecar.name}", made[model]))
+    write_index(entries, folder)
+    return tuple(entries)
+
+
+def write_index(entries: Sequence[Entry], folder: Path) -> None:
+    """Write the list of the folder's artifacts."""
     index = {"version": VERSION, "artifacts": codec.to_json(tuple(entries))}
     write_text(folder / INDEX, json.dumps(index, indent=1) + "\n")
-    return tuple(entries)
 
 
 def check(artifact: Artifact) -> None:

@@ -178,9 +178,11 @@ def _try_out(
     """Made and measured as `like` was."""
     from dataclasses import replace
 
+    from regnet_edge.benchmarks.hosts import HostOptions
     from regnet_edge.benchmarks.law.advise import try_out
     from regnet_edge.benchmarks.plan import Plan
     from regnet_edge.benchmarks.workbench import Bench, Files
+    from regnet_edge.cli._web import host_options
 
     plan = Plan.of_mode(like.plan.mode, min_runs=like.plan.min_runs, min_seconds=like.plan.min_seconds)
     plan = replace(
@@ -188,7 +190,10 @@ def _try_out(
         accelerator=like.runtime.accelerator,
     )  # fmt: skip
     files = Files(out, like.artifact.target, adviser.resolution)
-    bench = Bench(host, plan, ("regnet-edge", *sys.argv[1:]), lambda told: click.echo(told, err=True))
+    bench = Bench(
+        host, plan, ("regnet-edge", *sys.argv[1:]), lambda told: click.echo(told, err=True),
+        host_options(HostOptions(), host, ()),
+    )  # fmt: skip
 
     def build(choice: Candidate) -> Path:
         click.echo(f"making {choice.name}", err=True)

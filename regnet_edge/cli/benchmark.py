@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regnet_edge.cli._web import browsable, host_options, is_web, web_options
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from regnet_edge.benchmarks.hosts import HostOptions
     from regnet_edge.benchmarks.plan import Plan, Trial
     from regnet_edge.benchmarks.record.measurement import Measurement
     from regnet_edge.benchmarks.report.summary import FileLatency
@@ -51,6 +54,9 @@ class Options:
     export_csv: Path | None
     export_markdown: Path | None
     list_devices: bool
+    https: bool
+    open_browser: bool
+    wait_s: float | None
 
     def plan(self) -> Plan:
         """The Plan that is meant."""
@@ -77,7 +83,16 @@ class Options:
         if not self.artifacts:
             raise UsageError("name at least one artifact to measure; regnet-edge convert makes them")
         runtimes = (self.runtime, *(BASELINES if self.baseline else ()))
-        return trials([Artifact.load(p) for p in without_sidecars(self.artifacts)], plan, runtimes)
+        found = [Artifact.load(p) for p in without_sidecars(self.artifacts)]
+        return trials(browsable(found) if is_web(self.host) else found, plan, runtimes)
+
+    def host_options(self, trials: Sequence[Trial]) -> HostOptions:
+        """What the host is opened with."""
+        from regnet_edge.benchmarks.hosts import APP, HostOptions
+
+        base = HostOptions(self.python, self.app or APP, self.native, self.record)
+        artifacts = list({t.artifact.path: t.artifact for t in trials}.values())
+        return host_options(base, self.host, artifacts, self.https, self.open_browser, self.wait_s)
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -94,7 +109,8 @@ def numbers(text: str) -> tuple[int, ...]:
 @click.argument("artifacts", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--host", default="local", show_default=True, metavar="HOST",
-    help="local, adb, adb:SERIAL, ssh://user@host:port, or replay:FILE (a session taken down by --record).",
+    help="local, adb, adb:SERIAL, ssh://user@host:port, web or web:PORT (the browser of any phone), or "
+    "replay:FILE (a session taken down by --record).",
 )  # fmt: skip
 @click.option(
     "--runtime", default="auto", show_default=True,
@@ -146,6 +162,7 @@ def numbers(text: str) -> tuple[int, ...]:
 @click.option("--export-csv", type=click.Path(path_type=Path), help="Write the table as CSV.")
 @click.option("--export-markdown", type=click.Path(path_type=Path), help="Write the table as Markdown.")
 @click.option("--list-devices", is_flag=True, help="List the phones that adb knows, and end.")
+@web_options
 def command(**typed: Any) -> None:
     """Measure latency, and say whether the figure can be believed.
 
@@ -155,6 +172,7 @@ def command(**typed: Any) -> None:
     regnet-edge benchmark regnety_400mf-224-fp32.tflite regnety_400mf-224-int8.tflite
     regnet-edge benchmark model.pte --host ssh://pi@board --threads 1,2,4 --affinity big
     regnet-edge benchmark model.tflite --host adb --mode sustained -o phone.jsonl
+    regnet-edge benchmark model.tflite --host web -o phone.jsonl
     """
     options = Options(**typed)
     if options.list_devices:
@@ -178,7 +196,7 @@ def measure(options: Options) -> None:
     """Run the session, print and export what came of it; raises the first failure at the end."""
     import numpy as np
 
-    from regnet_edge.benchmarks.hosts import APP, HostOptions, open_host
+    from regnet_edge.benchmarks.hosts import open_host
     from regnet_edge.benchmarks.output import OutputCheck
     from regnet_edge.benchmarks.record.results import adding_to, lines_so_far, write_line
     from regnet_edge.benchmarks.session import Session
@@ -187,9 +205,7 @@ def measure(options: Options) -> None:
     plan = options.plan()
     trials = options.trials(plan)
     done = lines_so_far(options.output) if options.resume else ()
-    host = open_host(
-        options.host, HostOptions(options.python, options.app or APP, options.native, options.record)
-    )
+    host = open_host(options.host, options.host_options(trials))
     check = OutputCheck() if options.check_output else None
     session = Session(host, plan, trials, ("regnet-edge", *sys.argv[1:]), done, check)
     measurements, failures = list(done), list[str]()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from regnet_edge.cli._web import host_options, web_options
+
 if TYPE_CHECKING:
     from regnet_edge.benchmarks.law.ladder import LadderPlan, LadderProgress
 
@@ -33,6 +35,7 @@ PROCESS_S = 3.0  # start, load and warm-up of one visit, and the looks around it
 @click.option("--min-seconds", type=float, default=2.0, show_default=True, help="Seconds of runs a visit.")
 @click.option("--plan-only", is_flag=True, help="Draw the plan, tell the time it will take, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print where plan and measurements are as JSON.")
+@web_options
 @click.help_option("-h", "--help")
 def command(
     target: str,
@@ -50,6 +53,9 @@ def command(
     min_seconds: float,
     plan_only: bool,
     as_json: bool,
+    https: bool,
+    open_browser: bool,
+    wait_s: float | None,
 ) -> None:
     """Measure what a latency law needs: published nets, and random ones chosen so that its terms part.
 
@@ -61,6 +67,7 @@ def command(
     regnet-edge law ladder/results.jsonl
     """
     from regnet_edge.benchmarks import plan, workbench
+    from regnet_edge.benchmarks.hosts import HostOptions
     from regnet_edge.benchmarks.law import ladder
 
     settings = ladder.Settings(target, workbench.precisions(precision), nets, resolution, seed, max_mf=max_mf)
@@ -74,9 +81,11 @@ def command(
         _end(out, results, None, as_json)
         return
     files = workbench.Files(out / ladder.MODELS_FOLDER, target, resolution)
-    bench = workbench.Bench(host, how, ("regnet-edge", *sys.argv[1:]), _remark)
+    options = host_options(HostOptions(), host, (), https, open_browser, wait_s)
+    bench = workbench.Bench(host, how, ("regnet-edge", *sys.argv[1:]), _remark, options)
     paths = ladder.make_all(drawn.rungs, lambda r: files.make(r.name, r.config, settings.precisions), _tell)
-    added = ladder.Climb(rounds, seed, results, _tell).run(paths, bench.measure)
+    with bench.staying() as measure:
+        added = ladder.Climb(rounds, seed, results, _tell).run(paths, measure)
     _end(out, results, added, as_json)
 
 

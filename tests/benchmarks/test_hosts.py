@@ -78,7 +78,7 @@ def measure(host: PythonHost | Phone, artifact: Artifact, plan: Plan = QUICK) ->
 
 
 def test_a_transport_is_a_module() -> None:
-    assert transports() == ["adb", "local", "replay", "ssh"]
+    assert transports() == ["adb", "local", "replay", "ssh", "web"]
 
 
 def test_busy_share_is_between_two_readings() -> None:

@@ -1,0 +1,21 @@
+"""`regnet-edge bundle`: artifacts put into an app. Each kind of app is one command of this group."""
+
+from __future__ import annotations
+
+import click
+
+from regnet_edge.cli._bundle_web import web
+
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+@click.group("bundle", context_settings=SETTINGS)
+def command() -> None:
+    """Put converted models into an app, with the data that proves them there.
+
+    \b
+    regnet-edge bundle web out/*.tflite -o page
+    """
+
+
+command.add_command(web)
