@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact
-from regnet_edge.errors import ArtifactError, RegNetEdgeError
+from regnet_edge.errors import ArtifactError, RegNetEdgeError, UsageError
 from regnet_edge.files import move, replacing, size_of
 
 from . import Assignment, assign
@@ -28,6 +29,7 @@ from .tools import versions
 
 ENVIRONMENT_VARIABLE = "REGNET_EDGE_CACHE"
 OFF = "off"
+_IS_KEY = re.compile("[0-9a-f]{64}")  # the names of entries: nothing else is ever removed
 LIMIT_BYTES = 5_000_000_000  # the four files of the largest RegNet, twice
 
 
@@ -50,13 +52,18 @@ class Cache:
 
     @classmethod
     def default(cls) -> Cache | None:
-        """The user's cache, or the folder that REGNET_EDGE_CACHE names; None where that says 'off'."""
+        """The user's cache, or the folder that REGNET_EDGE_CACHE names; None where that says 'off'.
+
+        Raises UsageError for a folder that holds other things: a cache drops what it holds.
+        """
         import platformdirs
 
         named = os.environ.get(ENVIRONMENT_VARIABLE, "")
         if named == OFF:
             return None
-        return cls(Path(named) if named else platformdirs.user_cache_path("regnet-edge") / "artifacts")
+        folder = Path(named) if named else platformdirs.user_cache_path("regnet-edge") / "artifacts"
+        _require_ours(folder)
+        return cls(folder)
 
     def get(self, asked: Assignment, out: Path) -> Artifact | None:
         """The file that answers the request, copied to `out` with its sidecar; None where there is none.
@@ -120,7 +127,7 @@ class Cache:
     def _folders(self) -> list[Path]:
         """Of every entry, last used first."""
         with contextlib.suppress(OSError):
-            found = [p for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+            found = [p for p in self.folder.iterdir() if _IS_KEY.fullmatch(p.name) and _is_folder(p)]
             return sorted(found, key=_last_used, reverse=True)
         return []
 
@@ -139,6 +146,24 @@ class Cache:
                 if stack.enter_context(_locked(_lock_of(self.folder / key), wait=wait))
             }
             yield [assignment for assignment, key in keys.items() if key in mine]
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _require_ours(folder: Path) -> None:
+    """Raise UsageError for a folder that holds what no cache of ours does."""
+    try:
+        names = [p.name for p in folder.iterdir()]
+    except OSError:
+        return  # a place that cannot be read is no cache, and nothing in it can be removed
+    foreign = [name for name in names if not _IS_KEY.fullmatch(name) and not name.startswith(".")]
+    if foreign:
+        raise UsageError(
+            f"{folder} holds {foreign[0]}, which is of no regnet-edge cache; let {ENVIRONMENT_VARIABLE} name "
+            f"an empty or new folder, or say {OFF}"
+        )
 
 
 def key_of(asked: Assignment) -> str:

@@ -68,9 +68,10 @@ def _sha256_of_file(path: Path) -> str:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """Bytes of a file, or of all files in a folder, links counted as themselves."""
     if path.is_dir():
-        return sum(p.lstat().st_size for p in _inside(path) if not p.is_dir())
+        walked = ((Path(here) / name for name in names) for here, _, names in os.walk(path))
+        return sum(p.lstat().st_size for files in walked for p in files)
     return path.stat().st_size
 
 

@@ -112,6 +112,8 @@ def create(name: str, progress: Progress = lambda _: None) -> Environment:
     wanted, there = recipe(name), find(name)
     if there is not None and there.current:
         return there
+    if there is None:
+        _require_ours(folder() / name)
     with replacing(folder() / name) as scratch:
         progress(f"making {name} with {len(wanted.packages)} packages")
         installer = _empty(scratch)
@@ -126,9 +128,16 @@ def remove(name: str) -> int:
     path = folder() / name
     if not path.exists():
         raise ToolError(f"there is no environment {name} to remove; see regnet-edge env list")
+    _require_ours(path)
     freed = size_of(path)
     shutil.rmtree(path)
     return freed
+
+
+def _require_ours(path: Path) -> None:
+    """Raise ToolError for something that stands there and has no note of ours: it is never removed."""
+    if path.is_symlink() or (path.exists() and not (path / _NOTE).is_file()):
+        raise ToolError(f"{path} was not made by regnet-edge env create; move it away, or remove it yourself")
 
 
 def run(name: str, script: Path, *arguments: str) -> None:

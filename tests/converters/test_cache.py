@@ -18,7 +18,7 @@ from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.converters import assign, run
 from regnet_edge.converters import cache as caching
 from regnet_edge.converters.cache import Cache, key_of
-from regnet_edge.errors import RegNetEdgeError
+from regnet_edge.errors import RegNetEdgeError, UsageError
 from regnet_edge.request import Calibration, ExportRequest, ModelSpec, WeightsRef
 
 CONFIG = AnyNetConfig((Stage(1, 16, 8),), stem_width=8, num_classes=3)
@@ -255,6 +255,16 @@ def test_a_hit_loads_no_heavy_package(cache, tmp_path):
         [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_folder_of_other_things_is_refused_before_work_and_keeps_all(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.png").write_bytes(b"1")
+    monkeypatch.setenv(caching.ENVIRONMENT_VARIABLE, str(tmp_path))
+    with pytest.raises(UsageError, match="holds photos, which is of no regnet-edge cache"):
+        caching.Cache.default()
+    caching.Cache(tmp_path).prune(0)
+    assert (tmp_path / "photos" / "one.png").read_bytes() == b"1"
 
 
 def test_the_verb_lists_and_prunes(cache, tmp_path, monkeypatch):

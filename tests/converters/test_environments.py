@@ -138,3 +138,13 @@ def test_the_verb_makes_lists_and_removes(pinned):
     assert "tflite-runtime" in invoke(command, ["list"]).output
     assert "freed" in invoke(command, ["remove", "tflite-runtime"]).output
     assert environments.find("tflite-runtime") is None
+
+
+def test_a_folder_that_is_not_ours_is_neither_removed_nor_replaced(pinned, place):
+    mine = environments.folder() / "onnx-tf"
+    mine.mkdir(parents=True)
+    (mine / "thesis.txt").write_text("years of work")
+    for change in (environments.remove, environments.create):
+        with pytest.raises(ToolError, match="was not made by regnet-edge"):
+            change("onnx-tf")
+    assert (mine / "thesis.txt").read_text() == "years of work"
