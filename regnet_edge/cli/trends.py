@@ -124,12 +124,13 @@ def _print_parameters(made: Trends) -> None:
     from regnet_edge.cli._tables import print_table
 
     print_table(
-        ("parameter", "from", "to", "best model's", "median", "Spearman", "p"),
+        ("parameter", "from", "to", "best model's", "median", "Spearman", "p", "R2 of logs"),
         (
             (
                 t.parameter, figure(t.least), figure(t.most),
                 f"{figure(t.best.low)} to {figure(t.best.high)}", figure(t.best.median),
                 f"{t.spearman:+.2f}", f"{t.p_value:.2g}",
+                "" if t.log_r2 is None else f"{t.log_r2:.2f}",
             )
             for t in made.parameters
         ),

@@ -28,12 +28,14 @@ class Trend:
     """One parameter against the value: the best model's interval and the rank correlation.
 
     spearman is positive where larger parameters have larger (worse) values; p_value is of no correlation.
+    log_r2 is that of log(value) on log(parameter), None where one of them is not above 0 or does not vary.
     """
 
     parameter: str
     best: Best
     spearman: float
     p_value: float
+    log_r2: float | None
     least: float
     most: float
 
@@ -74,7 +76,13 @@ def trend(found: Scored, parameter: str, rng: np.random.Generator) -> Trend:
     x, y = numbers[told], found.values[told]
     flat = np.ptp(x) == 0 or np.ptp(y) == 0
     rho, p = (0.0, 1.0) if flat else spearmanr(x, y)
-    return Trend(parameter, best, float(rho), float(p), float(x.min()), float(x.max()))
+    return Trend(parameter, best, float(rho), float(p), _log_r2(x, y), float(x.min()), float(x.max()))
+
+
+def _log_r2(x: Floats, y: Floats) -> float | None:
+    if min(x.min(), y.min()) <= 0 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    return float(np.corrcoef(np.log(x), np.log(y))[0, 1] ** 2)
 
 
 @dataclass(frozen=True, slots=True)

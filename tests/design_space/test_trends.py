@@ -54,6 +54,10 @@ def test_a_trend_is_scipy_s_rank_correlation_with_the_best_model_s_interval() ->
     theirs = stats.spearmanr(found.column("depth"), found.values)
     assert (seen.spearman, seen.p_value) == pytest.approx((theirs.statistic, theirs.pvalue))
     assert seen.spearman < -0.2
+    assert seen.log_r2 == pytest.approx(
+        np.corrcoef(np.log(found.column("depth")), np.log(found.values))[0, 1] ** 2
+    )
+    assert trend(networks(np.arange(9.0), x=np.arange(9.0)), "x", np.random.default_rng(0)).log_r2 is None
     assert seen.best.median > np.median(found.column("depth"))
 
 
