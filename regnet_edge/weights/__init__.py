@@ -7,6 +7,7 @@ BGR in its files only.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from regnet_edge import codec
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import UsageError, WeightsError
-from regnet_edge.weights import checkpoint, fit, layouts
+from regnet_edge.weights import checkpoint, fit, folders, layouts
 from regnet_edge.weights.layouts import LAYOUTS, Layout
 from regnet_edge.weights.opened import Opened, open_checkpoint
 from regnet_edge.weights.packages import entry_of, is_reference, locate
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from regnet_edge.model import RegNet
+    from regnet_edge.request import ModelSpec
 
 __all__ = [
     "LAYOUTS",
@@ -42,6 +44,7 @@ __all__ = [
     "write",
 ]
 
+_FOLDERS = {"hf": folders.hf_files, "timm": folders.timm_files}
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -69,16 +72,17 @@ def save(net: RegNet, path: Path, metadata: Mapping[str, str] = _EMPTY) -> None:
     checkpoint.write(Path(path), _renamed(net, LAYOUTS["own"]), {**own, **metadata})
 
 
-def write(net: RegNet, path: Path, layout: str = "own") -> None:
+def write(net: RegNet, path: Path, layout: str = "own", about: ModelSpec | None = None) -> None:
     """Write the net in any layout; the suffix decides between safetensors and PyTorch's format.
 
-    Layout hf with a path that has no suffix writes a folder which from_pretrained reads.
+    Layouts hf and timm with a path that has no suffix write a folder, which from_pretrained and timm's
+    local-dir read; there, and in the own layout's metadata, stands what `about` says of the model.
     """
     path, named = Path(path), layouts.find(layout)
     if named.name == "own":
-        save(net, path)
-    elif named.name == "hf" and not path.suffix:
-        checkpoint.write_folder(path, _renamed(net, named), layouts.hf_config(net.config))
+        save(net, path, _described(about) if about else _EMPTY)
+    elif named.name in _FOLDERS and not path.suffix:
+        checkpoint.write_folder(path, _renamed(net, named), _FOLDERS[named.name](net.config, about))
     else:
         section = "model_state" if named.name == "pycls" else ""
         checkpoint.write(path, _renamed(net, named), {"format": "pt"}, section=section)
@@ -114,16 +118,19 @@ def convert(
     *,
     new_head: bool = False,
     force: bool = False,
+    section: str = "",
+    about: ModelSpec | None = None,
 ) -> Loaded:
-    """Read a checkpoint in any layout and write it in another; what was read comes back.
+    """Read a checkpoint in any layout and write it in another, with what is known about it.
 
-    An `out` that exists is kept unless `force`; raises UsageError then, and WeightsError as `read` does.
+    What was read comes back. An `out` that exists is kept unless `force`; raises UsageError then, and
+    WeightsError as `read` does.
     """
     layouts.find(layout)
     if out.exists() and not force:
         raise UsageError(f"{out} exists already; give another name, or --force to replace it")
-    loaded = read(source, config, new_head=new_head)
-    write(loaded.net, out, layout)
+    loaded = read(source, config, new_head=new_head, section=section)
+    write(loaded.net, out, layout, about)
     return loaded
 
 
@@ -133,6 +140,15 @@ def replace_head(net: RegNet, num_classes: int, *, seed: int = 0) -> RegNet:
     other.config = replace(net.config, num_classes=num_classes)
     other.head = fit.fresh_head(other.config, seed).to(net.head.weight.device)
     return other.train(net.training)
+
+
+def _described(about: ModelSpec) -> dict[str, str]:
+    """The metadata that says how the network is used."""
+    return {
+        "preprocessing": codec.canonical(about.preprocessing),
+        "labels": json.dumps(about.labels, ensure_ascii=False),
+        "licence": about.licence,
+    }
 
 
 def _renamed(net: RegNet, layout: Layout) -> dict[str, Tensor]:

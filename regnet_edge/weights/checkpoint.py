@@ -251,12 +251,13 @@ def _write_pickle(path: Path, tensors: Mapping[str, Tensor], section: str) -> No
         torch.save({"epoch": 0, section: dict(tensors)} if section else dict(tensors), stream)
 
 
-def write_folder(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, object]) -> None:
-    """Write model.safetensors and config.json, as Hugging Face's from_pretrained reads them."""
+def write_folder(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
+    """Write model.safetensors and the texts that describe it by their file names, whole or not at all."""
     with replacing(path) as scratch:
         scratch.mkdir()
         _write_safetensors(scratch / f"model{SAFETENSORS}", tensors, {"format": "pt"})
-        (scratch / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        for name, text in texts.items():
+            (scratch / name).write_text(text, encoding="utf-8")
 
 
 def json_beside(path: Path, name: str) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STEM, HEAD_WEIGHT, HEAD_BIAS = "stem.conv.weight", "head.weight", "head.bias"
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # tensors that are no parameters
 _COUNTER = "num_batches_tracked"  # of batches seen in training; old files lack it, inference never reads it
 
 

@@ -12,7 +12,7 @@ from regnet_edge.request import Interpolation
 from regnet_edge.weights import layouts, words
 from regnet_edge.weights.said import Said, Settings, labels_of
 
-_PILLOW: tuple[Interpolation, ...] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
+PILLOW: tuple[Interpolation, ...] = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 _CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 _HALF = ((0.5,) * 3, (0.5,) * 3)
 # what transformers' processors take where the file is silent: size, resample, (mean, std), crop_size
@@ -102,6 +102,6 @@ def _pillow(resample: object, where: str) -> Interpolation | None:
     if isinstance(resample, str):
         named: Interpolation | None = words.known(resample.lower(), Interpolation, "resample", where)
         return named
-    if not isinstance(resample, int) or not 0 <= resample < len(_PILLOW):
+    if not isinstance(resample, int) or not 0 <= resample < len(PILLOW):
         raise WeightsError(f"{where} has resample {resample!r}, which Pillow has not; state --interpolation")
-    return _PILLOW[resample]
+    return PILLOW[resample]

@@ -138,7 +138,8 @@ LAYOUTS: Mapping[str, Layout] = {
 
 
 def find(name: str) -> Layout:
-    """The layout of that name, or UnknownNameError."""
+    """The layout of that name (huggingface is hf), or UnknownNameError."""
+    name = {"huggingface": "hf"}.get(name, name)
     if name not in LAYOUTS:
         raise UnknownNameError("layout", name, LAYOUTS)
     return LAYOUTS[name]

@@ -91,10 +91,10 @@ def open_checkpoint(reference: Path | str, section: str = "") -> Opened:
     if name := foreign_nets.named(found.tensors.keys()):
         raise WeightsError(words.not_here(found.path, name, published.refusal(name)))
     layout = layouts.detect(found.tensors.keys(), found.path)
-    return Opened(found, layout, (*packages.told(str(reference)), *_described(found, layout)))
+    return Opened(found, layout, (*packages.told(str(reference)), *described(found, layout)))
 
 
-def _described(found: Checkpoint, layout: Layout) -> Iterator[Said]:
+def described(found: Checkpoint, layout: Layout) -> Iterator[Said]:
     """What the file says, what lies beside it, what its hash and at last its name are known for."""
     where = str(found.path)
     own = trainers.of_own(found.metadata, where)
