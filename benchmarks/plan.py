@@ -210,7 +210,7 @@ def trials(artifacts: Sequence[Artifact], plan: Plan, runtimes: Sequence[str] = 
 
     A baseline is measured once for each model, not once for each of its files.
     """
-    found: dict[tuple[str, ...], Trial] = {}
+    by_key: dict[tuple[str, ...], Trial] = {}
     for artifact in artifacts:
         target = artifact.request.target
         own = next(iter(runtimes_of(target)), target)  # another package's runtime is named as its target
@@ -219,8 +219,8 @@ def trials(artifacts: Sequence[Artifact], plan: Plan, runtimes: Sequence[str] = 
                 trial = Trial(artifact, own if runtime == "auto" else runtime, threads)
                 s = trial.subject
                 key = (s.file, s.target, trial.runtime, str(threads), "" if s.target == "torch" else s.sha256)
-                found.setdefault(key, trial)
-    return tuple(found.values())
+                by_key.setdefault(key, trial)
+    return tuple(by_key.values())
 
 
 def abba(trials: Sequence[Trial], rounds: int) -> Iterator[tuple[int, Trial]]:
@@ -251,11 +251,11 @@ def _from_mask(text: str) -> tuple[int, ...]:
 
 
 def _from_list(text: str) -> tuple[int, ...]:
-    found: set[int] = set()
+    cpus: set[int] = set()
     for word in text.split(","):
         first, _, last = word.partition("-")
-        found |= set(range(int(first), int(last or first) + 1))
-    return tuple(sorted(found))
+        cpus |= set(range(int(first), int(last or first) + 1))
+    return tuple(sorted(cpus))
 
 
 def cpus_of(affinity: str, clusters: Sequence[Cluster], threads: int) -> tuple[tuple[int, ...], bool]:

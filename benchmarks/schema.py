@@ -1,4 +1,4 @@
-"""The project's schema files, and what writes them.
+"""The project's schema files, and what writes them. A schema is JSON, so a plain dict is its type.
 
 `python -m regnet_edge.benchmarks.schema` writes the files in regnet_edge/schemas/ anew.
 """

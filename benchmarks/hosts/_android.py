@@ -46,16 +46,16 @@ def device(told: str) -> Device:
 
 def clusters(policies: str) -> tuple[Cluster, ...]:
     """One a line of `cpus|kHz|governor`, fastest first; what could not be read is None."""
-    found = []
+    alike = []
     for line in policies.splitlines():
         cpus, _, rest = line.partition("|")
         khz, _, governor = rest.partition("|")
         numbers = tuple(int(n) for n in cpus.split() if n.isdigit())
         if numbers:
-            found.append(
+            alike.append(
                 Cluster(numbers, int(khz) if khz.strip().isdigit() else None, governor.strip() or None)
             )
-    return tuple(sorted(found, key=lambda c: -(c.max_khz or 0)))
+    return tuple(sorted(alike, key=lambda c: -(c.max_khz or 0)))
 
 
 def _one_cluster(present: str) -> tuple[Cluster, ...]:
@@ -82,12 +82,12 @@ def look(told: str, phase: Phase, samples: int) -> Snapshot:
 
 def ticks(stat: str) -> tuple[CpuTicks, ...]:
     """Counters of each CPU from /proc/stat; empty where the shell may not read it."""
-    found = []
+    counters = []
     for name, columns in re.findall(r"^cpu(\d+)\s+([\d ]+)$", stat, re.MULTILINE):
         t = [int(c) for c in columns.split()[:8]]
         t += [0] * (8 - len(t))
-        found.append(CpuTicks(int(name), t[0] + t[1] + t[2] + t[5] + t[6], t[7], sum(t)))
-    return tuple(found)
+        counters.append(CpuTicks(int(name), t[0] + t[1] + t[2] + t[5] + t[6], t[7], sum(t)))
+    return tuple(counters)
 
 
 def clocks(text: str) -> dict[str, int]:
@@ -118,8 +118,8 @@ def power(battery: str, saver: str) -> Power:
 
 
 def _number(pattern: str, text: str) -> int | None:
-    found = re.search(pattern, text)
-    return int(found.group(1)) if found else None
+    match = re.search(pattern, text)
+    return int(match.group(1)) if match else None
 
 
 def _parts(told: str, count: int) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from regnet_edge import codec
 from regnet_edge.errors import DeviceError, MeasurementError
@@ -85,7 +85,7 @@ class PythonHost:
     def device(self) -> Device:
         """As the machine's /proc and /sys tell."""
         told = self._ask(["--device"], timeout_s=60.0)
-        label = f"{told['model']} ({told['soc']})"
+        label = f"{told.get('model')} ({told.get('soc')})"
         return parsed({**told, "transport": self.transport, "label": label}, Device, self.where)
 
     def push(self, file: Path) -> str:
@@ -107,7 +107,7 @@ class PythonHost:
         self.line.close()
         self._folder.cleanup()
 
-    def _ask(self, arguments: Sequence[str], *, timeout_s: float, given: str = "") -> dict[str, Any]:
+    def _ask(self, arguments: Sequence[str], *, timeout_s: float, given: str = "") -> Mapping[str, object]:
         if not self._runner:
             self._runner = self.line.push(pack(Path(self._folder.name)))
         done = self.line.run([self.python, self._runner, *arguments], timeout_s=timeout_s, given=given)
@@ -129,17 +129,17 @@ def _ended(where: str, done: Finished) -> str:
     return f"{where}: the measuring process {how} ({done.last_words}); try fewer threads or another runtime"
 
 
-def _answer(done: Finished, where: str) -> dict[str, Any]:
+def _answer(done: Finished, where: str) -> Mapping[str, object]:
     try:
-        told: dict[str, Any] = json.loads(last_line(done.out))
-    except ValueError as error:
-        raise MeasurementError(
-            f"{where}: the measuring process gave no answer ({done.last_words})"
-        ) from error
+        told = json.loads(last_line(done.out))
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise MeasurementError(f"{where}: the measuring process gave no answer ({done.last_words})")
     return told
 
 
-def parsed(told: dict[str, Any], kind: type[T], where: str) -> T:
+def parsed(told: Mapping[str, object], kind: type[T], where: str) -> T:
     """The value that a target told; raises MeasurementError with the field that does not fit."""
     try:
         return codec.from_json(told, kind)

@@ -71,8 +71,8 @@ def command(tool: Tool, job: Job, runs: int) -> str:
 def said(tool: Tool, text: str) -> Printed:
     """What the tool printed; raises MeasurementError where its times are not in it."""
     if tool.name == "executor_runner":
-        found = re.search(r"executed successfully (\d+) time\(s\) in ([\d.]+) ms", text)
-        times = [float(found.group(2)) / int(found.group(1)) * NS_PER_MS] * 2 if found else []
+        match = re.search(r"executed successfully (\d+) time\(s\) in ([\d.]+) ms", text)
+        times = [float(match.group(2)) / int(match.group(1)) * NS_PER_MS] * 2 if match else []
         numbers = [0.0, *times] if times else []
     else:
         numbers = _benchmark_model(text)
@@ -85,13 +85,13 @@ def said(tool: Tool, text: str) -> Printed:
 
 def _benchmark_model(text: str) -> list[float]:
     pattern = r"Init: ([\d.e+]+), First inference: ([\d.e+]+),.* Inference \(avg\): ([\d.e+]+)"
-    found = re.search(pattern, text)
-    return [float(n) * NS_PER_US for n in found.groups()] if found else []
+    match = re.search(pattern, text)
+    return [float(n) * NS_PER_US for n in match.groups()] if match else []
 
 
 def _peak(text: str) -> int:
-    found = re.search(r"Peak memory footprint \(MB\): .*overall=([\d.]+)", text)
-    return round(float(found.group(1)) * MB) if found else 0
+    match = re.search(r"Peak memory footprint \(MB\): .*overall=([\d.]+)", text)
+    return round(float(match.group(1)) * MB) if match else 0
 
 
 def measure(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from regnet_edge import codec
 from regnet_edge.errors import DeviceError, MeasurementError
@@ -114,7 +113,7 @@ class Phone:
             )
         return parsed(self._wait_for(answer, job), Observation, f"the app {self.app}")
 
-    def _wait_for(self, answer: str, job: Job) -> dict[str, Any]:
+    def _wait_for(self, answer: str, job: Job) -> Mapping[str, object]:
         """Poll seldom, because each look costs the phone work; the app renames its answer into place."""
         self.sleep(job.min_seconds)
         waited = job.min_seconds
@@ -138,11 +137,13 @@ def _reason(exchange: Exchange) -> str:
     )
 
 
-def _read_answer(text: str) -> dict[str, Any]:
+def _read_answer(text: str) -> Mapping[str, object]:
     try:
-        told: dict[str, Any] = json.loads(text)
+        told = json.loads(text)
     except ValueError as error:
         raise MeasurementError(f"the app's answer is not JSON ({error}); update the app") from error
+    if not isinstance(told, dict):
+        raise MeasurementError("the app's answer is no observation; update the app")
     if "error" in told:
         raise MeasurementError(f"the app could not measure: {told['error']}")
     return told

@@ -42,15 +42,15 @@ class Listed:
 
 def listed(text: str) -> tuple[Listed, ...]:
     """The devices that `adb devices -l` printed."""
-    found = []
+    phones = []
     for line in text.splitlines():
         words = line.split()
         if len(words) < 2 or line.startswith(("List of", "*", "adb ")):
             continue
         state = "no permissions" if "no permissions" in line else words[1]
         model = next((w.removeprefix("model:") for w in words if w.startswith("model:")), "")
-        found.append(Listed(words[0], state, model))
-    return tuple(found)
+        phones.append(Listed(words[0], state, model))
+    return tuple(phones)
 
 
 def choose(devices: Sequence[Listed], serial: str) -> Listed:

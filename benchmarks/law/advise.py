@@ -94,8 +94,8 @@ class Adviser:
         """What the law expects of each network."""
         nets = [Net.of(r.anynet(), self.resolution) for r in rules]
         counts = [complexity(r.anynet(), self.resolution) for r in rules]
-        found = zip(rules, counts, self.law.intervals(nets), self.law.inside(nets), strict=True)
-        return [Candidate(r, c, i, float(self.size @ (1, c.params)), ok) for r, c, i, ok in found]
+        judged = zip(rules, counts, self.law.intervals(nets), self.law.inside(nets), strict=True)
+        return [Candidate(r, c, i, float(self.size @ (1, c.params)), ok) for r, c, i, ok in judged]
 
     def search(
         self,
@@ -109,16 +109,16 @@ class Adviser:
         Raises MeasurementError where nothing fits.
         """
         wide = Regime(1e7, 2e10, max_params=budget.max_params, resolution=self.resolution)
-        found = self._fitting(budget, rng, spaces, draws, wide)
-        if not found:
+        fitting = self._fitting(budget, rng, spaces, draws, wide)
+        if not fitting:
             raise MeasurementError(
                 f"no RegNet drawn keeps to {budget.latency_ms:g} ms and the other limits; raise --budget-ms, "
                 "--max-params-m or --max-mb"
             )
-        top = found[0].complexity.flops
+        top = fitting[0].complexity.flops
         near = Regime(0.8 * top, 1.3 * top, max_params=budget.max_params, resolution=self.resolution)
-        found += self._fitting(budget, rng, spaces, draws, near)
-        return _by_flops({c.rule: c for c in found}.values())
+        fitting += self._fitting(budget, rng, spaces, draws, near)
+        return _by_flops({c.rule: c for c in fitting}.values())
 
     def _fitting(
         self,

@@ -60,8 +60,8 @@ def _exchanged(pool: Array, chosen: list[int], information: Array) -> list[int]:
 
 def _leverage(rows: Array, information: Array) -> Array:
     """x' M^-1 x: adding x multiplies det(M) by 1 plus this."""
-    found: Array = np.einsum("ni,ij,nj->n", rows, np.linalg.inv(information), rows)
-    return found
+    leverage: Array = np.einsum("ni,ij,nj->n", rows, np.linalg.inv(information), rows)
+    return leverage
 
 
 def log_determinant(rows: Array) -> float:

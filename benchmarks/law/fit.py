@@ -57,8 +57,8 @@ def fit(rows: Array, latency_ms: Array) -> Array:
     from scipy.optimize import nnls  # type: ignore[import-untyped]  # scipy ships no types
 
     scale = np.maximum(rows.max(axis=0), 1e-300)
-    found, _ = nnls(rows / scale / latency_ms[:, None], np.ones(len(latency_ms)))
-    coefficients: Array = found / scale
+    scaled, _ = nnls(rows / scale / latency_ms[:, None], np.ones(len(latency_ms)))
+    coefficients: Array = scaled / scale
     return coefficients
 
 
@@ -87,9 +87,9 @@ def press(rows: Array, latency_ms: Array) -> float:
     Exact where leaving a network out keeps the same terms at zero (Allen 1974, the PRESS residuals).
     """
     weighted = rows / latency_ms[:, None]
-    found = fit(rows, latency_ms)
-    q, _ = np.linalg.qr(weighted[:, found > 0])
-    rest = 1 - weighted @ found
+    prices = fit(rows, latency_ms)
+    q, _ = np.linalg.qr(weighted[:, prices > 0])
+    rest = 1 - weighted @ prices
     return float(np.mean(np.abs(rest) / np.maximum(1 - np.sum(q**2, axis=1), 1e-9)))
 
 
@@ -123,15 +123,15 @@ def split_tables(nets: Sequence[Net]) -> tuple[FormTable, ...]:
 
 def choose(tables: Sequence[FormTable], latency_ms: Array) -> FormTable:
     """The terms and tile that leave the smallest leave-one-out error."""
-    found = [choose_terms(table, latency_ms) for table in tables]
-    return min(found, key=lambda t: press(t.rows, latency_ms))
+    chosen = [choose_terms(table, latency_ms) for table in tables]
+    return min(chosen, key=lambda t: press(t.rows, latency_ms))
 
 
 def choose_terms(table: FormTable, latency_ms: Array) -> FormTable:
     """Forward selection: the term that helps most joins, until none earns its place; free ones leave."""
     taken: list[int] = []
     best = float("inf")
-    while len(taken) < min(len(table.form.terms), len(latency_ms) // 3):
+    while len(taken) < min(len(table.form.terms), max(1, len(latency_ms) // 3)):
         rest = [i for i in range(len(table.form.terms)) if i not in taken]
         score, i = min((press(table.rows[:, [*taken, i]], latency_ms), i) for i in rest)
         if score > best * (1 - EARNS):

@@ -22,8 +22,8 @@ def read_net_table(path: Path) -> NetTable:
 
 def net_table(name: str, measurements: Sequence[Measurement]) -> NetTable:
     """A row a network and condition, with the median latency over its valid rounds."""
-    found = points_by_condition(measurements)
-    rows = tuple(_row(condition, p) for condition, points in found.items() for p in points)
+    by_condition = points_by_condition(measurements)
+    rows = tuple(_row(condition, p) for condition, points in by_condition.items() for p in points)
     if not rows:
         raise DataError(f"{name} holds no valid measurement; measure again when the device is quiet")
     kept = {(r.name, r.texts["condition"]) for r in rows}

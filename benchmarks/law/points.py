@@ -113,19 +113,19 @@ def select(
 ) -> dict[Condition, tuple[MeasuredNet, ...]]:
     """The points of the wanted conditions; raises MeasurementError where there are none."""
     points = points_by_condition(measurements)
-    found = {c: p for c, p in points.items() if wanted(c)}
-    if not found:
+    chosen = {c: p for c, p in points.items() if wanted(c)}
+    if not chosen:
         have = "; ".join(map(str, points)) or "nothing valid"
         raise MeasurementError(f"no valid measurement is of that kind; the results hold {have}")
-    return found
+    return chosen
 
 
-def the_one(found: Mapping[Condition, T]) -> tuple[Condition, T]:
+def the_one(by_condition: Mapping[Condition, T]) -> tuple[Condition, T]:
     """The only condition and its value; raises UsageError where there are several."""
-    if len(found) > 1:
+    if len(by_condition) > 1:
         raise UsageError(
-            f"the results hold {len(found)} conditions ({'; '.join(map(str, found))}); say which with "
-            "--precision, --runtime, --threads or --device"
+            f"the results hold {len(by_condition)} conditions ({'; '.join(map(str, by_condition))}); "
+            "say which with --precision, --runtime, --threads or --device"
         )
-    [(condition, value)] = found.items()
+    [(condition, value)] = by_condition.items()
     return condition, value

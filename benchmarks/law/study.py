@@ -148,8 +148,8 @@ class Law:
 
 
 def _leverage(x: Array, inverse: Array) -> Array:
-    found: Array = np.einsum("ni,ij,nj->n", x, inverse, x)
-    return found
+    leverage: Array = np.einsum("ni,ij,nj->n", x, inverse, x)
+    return leverage
 
 
 def fit_form(form: Form, points: Sequence[MeasuredNet], rng: np.random.Generator) -> Law:

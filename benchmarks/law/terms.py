@@ -170,9 +170,9 @@ NAMES = tuple(t.name for t in _TERMS)
 
 def term(name: str) -> Term:
     """The term of that name; raises UnknownNameError."""
-    for found in _TERMS:
-        if found.name == name:
-            return found
+    for each in _TERMS:
+        if each.name == name:
+            return each
     raise UnknownNameError("term", name, NAMES)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -180,12 +180,12 @@ class Measurement:
             str(m.plan.threads), m.plan.affinity, m.plan.mode,
         )  # fmt: skip
 
-    def to_json(self, rng: np.random.Generator) -> dict[str, Any]:
+    def to_json(self, rng: np.random.Generator) -> Mapping[str, object]:
         """JSON values of the record with its summary."""
         return {"version": VERSION, "summary": summary(self.timing, rng), **codec.to_json(self)}
 
 
-def summary(timing: Timing, rng: np.random.Generator) -> dict[str, Any]:
+def summary(timing: Timing, rng: np.random.Generator) -> dict[str, float]:
     """The derived figures of a line, for readers that do not compute them."""
     low, high = timing.median_interval_ms(rng)
     figures = {f"p{q}_ms": timing.percentile_ms(q) for q in (5, 50, 90, 95, 99)}

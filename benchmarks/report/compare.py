@@ -35,8 +35,8 @@ def compare(
     """What got faster or slower beyond both intervals, largest change first; then what is new or gone."""
     now = {(str(c), r.file): r for c, rs in new.items() for r in rs}
     then = {(str(c), r.file): r for c, rs in old.items() for r in rs}
-    found = [_difference(*key, now.get(key), then.get(key)) for key in sorted({*now, *then})]
-    return tuple(sorted(found, key=lambda d: (d.ratio is None, -d.size, d.title, d.file)))
+    changes = [_difference(*key, now.get(key), then.get(key)) for key in sorted({*now, *then})]
+    return tuple(sorted(changes, key=lambda d: (d.ratio is None, -d.size, d.title, d.file)))
 
 
 def _difference(title: str, file: str, now: PageRow | None, then: PageRow | None) -> LatencyChange:

@@ -46,27 +46,27 @@ class LawSection:
     pictures: tuple[tuple[str, str], ...]
 
 
-def law_section(found: LawStudy, *, with_pictures: bool = True) -> LawSection:
+def law_section(study: LawStudy, *, with_pictures: bool = True) -> LawSection:
     """A study as the page and the command line show it."""
-    best = found.best
+    best = study.best
     return LawSection(
-        conclusion=found.conclusion(),
-        fitted=len(found.fitted),
-        held_out=len(found.held_out),
-        lines=tuple(_law_line(found, law) for law in found.laws),
+        conclusion=study.conclusion(),
+        fitted=len(study.fitted),
+        held_out=len(study.held_out),
+        lines=tuple(_law_line(study, law) for law in study.laws),
         prices=prices(best),
         tile=str(best.form.tile),
-        pictures=tuple(pictures(found).items()) if with_pictures else (),
+        pictures=tuple(pictures(study).items()) if with_pictures else (),
     )
 
 
-def _law_line(found: LawStudy, law: Law) -> LawLine:
-    agreement, aside = law.agreement, found.held_out_errors(law)
+def _law_line(study: LawStudy, law: Law) -> LawLine:
+    agreement, aside = law.agreement, study.held_out_errors(law)
     return LawLine(
         law.form.name, agreement.r2, agreement.pearson, agreement.spearman,
         (law.loo.median * 100, law.loo.p90 * 100),
         (aside.median * 100, aside.p90 * 100) if aside else None,
-        law is found.best,
+        law is study.best,
     )  # fmt: skip
 
 

@@ -95,7 +95,7 @@ def page(
     )
 
 
-def render(found: Page) -> str:
+def render(shown: Page) -> str:
     """The page as HTML text that needs nothing else."""
     from jinja2 import Environment, StrictUndefined
 
@@ -105,4 +105,4 @@ def render(found: Page) -> str:
     )
     environment.filters["ms"] = figure
     template = environment.from_string((folder / "report.html").read_text(encoding="utf-8"))
-    return template.render(page=found, width=SERIES_SIZE[0], height=SERIES_SIZE[1])
+    return template.render(page=shown, width=SERIES_SIZE[0], height=SERIES_SIZE[1])

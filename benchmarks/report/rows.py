@@ -111,8 +111,8 @@ def _inside(m: Measurement) -> tuple[str, ...]:
     if m.artifact.target == "torch":
         return ("the definition itself",)
     seen = (m.runtime.delegated_ops, m.runtime.partitions)
-    found = replace(m.artifact.structure, delegated_ops=seen[0], partitions=seen[1])
-    return sentences(found)
+    structure = replace(m.artifact.structure, delegated_ops=seen[0], partitions=seen[1])
+    return sentences(structure)
 
 
 def _memory(m: Measurement) -> str:

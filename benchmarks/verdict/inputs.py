@@ -44,8 +44,8 @@ def inputs(seen: Observation, plan: MeasuredPlan, device: Device) -> Mapping[str
     """Every input that is known, by its name in rules.json."""
     case = Case(seen, plan, device, shares(seen.environment, plan.threads))
     parts = (_asked, _processors, _heat, _power, _clock, _calm, _processes, _series, _app, _page)
-    found = {name: value for part in parts for name, value in part(case).items()}
-    return {name: value for name, value in found.items() if value is not None}
+    told = {name: value for part in parts for name, value in part(case).items()}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _asked(case: Case) -> Readings:
@@ -161,13 +161,13 @@ def _series(case: Case) -> Readings:
     timing = case.seen.timing
     minutes = sum(timing.samples_ns) / NS_PER_S / 60
     enough = timing.runs >= FEWEST
-    found = modes(timing.samples_ms) if enough else ()
+    values = modes(timing.samples_ms) if enough else ()
     return {
         "drift": timing.drift_per_minute * minutes,
         "warm_up_s": sum(timing.warmup_ns) / NS_PER_S,
         "runs": timing.runs,
-        "modes": len(found) if enough else None,
-        "modes_ms": found if enough else None,
+        "modes": len(values) if enough else None,
+        "modes_ms": values if enough else None,
         "p90_over_median": timing.percentile_ms(90) / timing.median_ms if enough else None,
         "tool_runs_per_sample": float(case.seen.runtime.host_versions.get("runs_per_sample", "1")),
         "runs_per_sample": timing.runs_per_sample,

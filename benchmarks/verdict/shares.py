@@ -48,14 +48,14 @@ def shares(environment: Environment, threads: int) -> Shares:
 
 def _ticks(spans: Spans) -> dict[int, tuple[int, int, int]]:
     """(busy, steal, total) of each CPU within the spans."""
-    found: dict[int, tuple[int, int, int]] = {}
+    rises: dict[int, tuple[int, int, int]] = {}
     for first, last in spans:
         began = {c.cpu: c for c in first.cpus}
         for c in last.cpus:
             if b := began.get(c.cpu):
-                busy, steal, total = found.get(c.cpu, (0, 0, 0))
-                found[c.cpu] = (busy + c.busy - b.busy, steal + c.steal - b.steal, total + c.total - b.total)
-    return found
+                busy, steal, total = rises.get(c.cpu, (0, 0, 0))
+                rises[c.cpu] = (busy + c.busy - b.busy, steal + c.steal - b.steal, total + c.total - b.total)
+    return rises
 
 
 def _per_wall(ticks: Sequence[int], hz: int, wall_ns: int) -> float | None:

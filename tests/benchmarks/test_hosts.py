@@ -19,8 +19,9 @@ import pytest
 
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact, Structure
-from regnet_edge.benchmarks.doubles.adb import AdbDouble, add_tool, make_phone
+from regnet_edge.benchmarks.doubles.adb import AdbDouble
 from regnet_edge.benchmarks.doubles.fakes import FakeWatch, observation
+from regnet_edge.benchmarks.doubles.phone import add_tool, make_phone
 from regnet_edge.benchmarks.hosts import APP, HostOptions, adb, open_host, replay, ssh, transports
 from regnet_edge.benchmarks.hosts import _android as android
 from regnet_edge.benchmarks.hosts import _native as native
