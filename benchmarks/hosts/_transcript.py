@@ -66,7 +66,7 @@ class Replayed:
         """The transcript of a file; raises DeviceError where it is none."""
         answers: dict[str, deque[Exchange]] = {}
         try:
-            for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n"):
+            for line in filter(None, path.read_text(encoding="utf-8").split("\n")):
                 exchange = codec.from_json(json.loads(line), Exchange)
                 answers.setdefault(exchange.command, deque()).append(exchange)
         except (OSError, ValueError, RecursionError) as error:
