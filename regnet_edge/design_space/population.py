@@ -110,7 +110,7 @@ class Trainer:
 
     def __init__(self, task: Task, device: Device = "cpu") -> None:
         self.task, self.device = task, device
-        self._ready: dict[int, tuple[Batches, Batches]] = {}
+        self._ready: dict[tuple[int, int, int], tuple[TrainPlan, Batches, Batches]] = {}
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -128,16 +128,18 @@ class Trainer:
         test = data.sample(test, task.test_images, seed=0) if task.test_images else test
         return Dataset(train, test, name)
 
-    def _images(self, plan: TrainPlan) -> tuple[Batches, Batches]:
+    def _prepared(self, subject: Subject) -> tuple[TrainPlan, Batches, Batches]:
+        """A plan of such networks with its images; kept, because a folder takes long to look through."""
         from regnet_edge.training.batches import Batches
         from regnet_edge.training.loop import check_device
 
         check_device(self.device)
-        side = plan.preprocessing.resolution
-        if side not in self._ready:
-            dataset = self.dataset
-            self._ready[side] = Batches.of(dataset.train, plan), Batches.of(dataset.evaluation, plan)
-        return self._ready[side]
+        config = subject.config
+        kind = subject.resolution, config.in_channels, config.num_classes
+        if kind not in self._ready:
+            plan, dataset = self.task.plan(subject, self.device), self.dataset
+            self._ready[kind] = plan, Batches.of(dataset.train, plan), Batches.of(dataset.evaluation, plan)
+        return self._ready[kind]
 
     def record(self, subject: Subject) -> Record:
         """Train the network and measure it, or say why it could not be."""
@@ -163,8 +165,10 @@ class Trainer:
         """(the metrics of every epoch, how many images they were measured on)."""
         from regnet_edge.training.loop import measure
 
-        plan = self.task.plan(subject, self.device)
-        images, evaluation = self._images(plan)
+        like, images, evaluation = self._prepared(subject)
+        plan = replace(
+            like, config=subject.config, name=subject.arm, epochs=subject.epochs, seed=subject.seed
+        )
         return measure(plan, images, evaluation), len(evaluation)
 
 

@@ -41,8 +41,9 @@ class Population:
             raise UsageError("a population has every network once; give twins another seed")
 
     def check(self) -> None:
-        """Raise UsageError unless every network suits the images."""
-        for subject in self.subjects:
+        """Raise UsageError unless every kind of network suits the images."""
+        kinds = {(s.resolution, s.config.in_channels, s.config.num_classes): s for s in self.subjects}
+        for subject in kinds.values():
             self.task.plan(subject)
 
 
