@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from packaging.requirements import Requirement
 
+from .shortcuts import remarks
+
 OWN = "regnet-edge"
 PROBE_TIMEOUT_S = 180
 
@@ -30,10 +32,14 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One target (or the core, or a companion) with its packages, and whether it works here."""
+    """One target (or the core, or a companion) with its packages, and whether it works here.
+
+    remarks: what works, but not as well as with the versions that were tested.
+    """
 
     name: str
     packages: tuple[Package, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def works(self) -> bool:
@@ -54,7 +60,10 @@ def examine() -> tuple[Finding, ...]:
     names = sorted({package for packages in groups.values() for package in packages})
     with ThreadPoolExecutor(max_workers=2) as pool:
         found = dict(zip(names, pool.map(_examined, names), strict=True))
-    return tuple(Finding(group, tuple(found[p] for p in packages)) for group, packages in groups.items())
+    return tuple(
+        Finding(group, tuple(found[p] for p in packages), remarks(packages))
+        for group, packages in groups.items()
+    )
 
 
 def _examined(name: str) -> Package:

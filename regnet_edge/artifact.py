@@ -29,7 +29,8 @@ class Structure:
 
     quantize and dequantize count the ops that change between float and int8; folded_by names the runtime
     that takes those around an int8 kernel into it. delegated_ops and partitions: ops that a delegate runs,
-    and in how many pieces. splits_groups: the converter makes each grouped convolution one a group.
+    and in how many pieces. splits_groups: the converter makes each grouped convolution one a group. ways
+    says of each step of the conversion whether it took a short way or the tool's own pipeline, and why.
     """
 
     convs: int
@@ -42,6 +43,7 @@ class Structure:
     folded_by: str = ""
     splits_groups: bool = False
     output: Literal["logits", "probabilities"] = "logits"
+    ways: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

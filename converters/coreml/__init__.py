@@ -7,7 +7,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,11 @@ from ..batches import in_batches
 from ..graph.fx import image_of, of_fx
 from ..graph.locate import owned
 from ..options import TargetOptions, option, read
+from ..quiet import coremltools
+from ..shortcuts import ways
 from ..tools import versions
 from . import lower as lowering
 from .lower import Order, Pixels
-from .quiet import coremltools
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,8 +91,8 @@ class CoreML:
             ranges=_ranges(request, source, program),
             floats=_floats(request, program),
         )
-        _write(program, order, request, out)
-        return load(out).structure
+        way = _write(program, order, request, out)
+        return replace(load(out).structure, ways=way)
 
     def evaluator(self) -> str:
         """What runs a package here, never called Core ML where it is not."""
@@ -128,13 +129,15 @@ class CoreML:
 CONVERTER = CoreML()
 
 
-def _write(program: ExportedProgram, order: Order, request: ExportRequest, out: Path) -> None:
+def _write(program: ExportedProgram, order: Order, request: ExportRequest, out: Path) -> dict[str, str]:
+    """Write the package, and say which way it was made."""
     with coremltools() as ct:
         try:
-            model = lowering.lower(ct, program, order)
-            describe(model, request)
-            model.save(str(out))
+            made = lowering.lower(ct, program, order)
+            describe(made.value, request)
+            made.value.save(str(out))
             (out / DEBUG_MAPPING).unlink(missing_ok=True)
+            return ways(made)
         except (RegNetEdgeError, OSError):
             raise
         except Exception as error:  # coremltools raises anything; the sentence names it

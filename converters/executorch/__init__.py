@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
 from ..options import TargetOptions, option, read
 from ..quiet import quiet
+from ..shortcuts import Taken, take, ways
 from ..tools import versions
 from . import lower as lowering
 from .file import read_contents, read_header
@@ -62,13 +63,14 @@ class ExecuTorch:
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; what the sidecar says is inside as constant methods."""
         with quiet():
-            exported = _program(request, source)
+            exported, steps = _program(request, source)
             if read(ExecuTorchOptions, request.options, self.name).keep_graph:
                 save(exported.module(check_guards=False), graph_of(out))
             program = lowering.lower(exported, constants(request))
             with out.open("wb") as stream:
-                program.write_to_file(stream)
-            return read_contents(out).structure()
+                program.value.write_to_file(stream)
+            found = _structure(out, exported)
+            return replace(found.value, ways=ways(*steps, program, found))
 
     def evaluator(self) -> str:
         """The runtime's name and version."""
@@ -94,12 +96,21 @@ class ExecuTorch:
 CONVERTER = ExecuTorch()
 
 
-def _program(request: ExportRequest, source: Source) -> ExportedProgram:
+def _structure(file: Path, exported: ExportedProgram) -> Taken[Structure]:
+    """What the file holds; what it was made of holds, where this version's files cannot be read."""
+    from .graph import counted
+
+    return take("executorch reading", lambda: read_contents(file).structure(), lambda: counted(exported))
+
+
+def _program(request: ExportRequest, source: Source) -> tuple[ExportedProgram, tuple[Taken[Any], ...]]:
+    """What is lowered, and the steps that made it."""
     assert source.program is not None  # noqa: S101  # takes_program is True
     if request.precision == "fp32":
-        return source.program
+        return source.program, ()
     assert source.calibration is not None  # noqa: S101  # who calls brings the images
-    return quantized(source.program, source.example, request, source.calibration)
+    made = quantized(source.program, source.example, request, source.calibration)
+    return made.value, (made,)
 
 
 def constants(request: ExportRequest) -> dict[str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regnet_edge.artifact import Artifact, graph_of
+from regnet_edge.artifact import Artifact, Structure, graph_of
 from regnet_edge.errors import ConversionError
 from regnet_edge.request import ExportRequest
 
@@ -18,12 +19,14 @@ from ..graph.locate import Op
 from . import graph_file
 
 if TYPE_CHECKING:
+    from torch.export import ExportedProgram
     from torch.fx import GraphModule
 
     from regnet_edge.model import RegNet
 
     from .. import Floats, Reader
 
+GROUPS = 6  # the place of that argument in conv2d
 FLOAT_STEP = 1e-4  # what counts as one quantum of a float output
 WITHIN_ONE_QUANTUM = 0.9  # share of outputs; the rest are rounding ties that later layers spread
 
@@ -77,8 +80,22 @@ def _lowered_from(request: ExportRequest, net: RegNet) -> GraphModule:
         program = torch.export.export(net, (example,))
         if request.precision == "int8" and request.calibration is not None:
             seen = images(request.model, request.calibration)
-            program = quantized(program, example, request, seen)
+            program = quantized(program, example, request, seen).value
         return program.module(check_guards=False)
+
+
+def counted(program: ExportedProgram) -> Structure:
+    """What the exported graph holds, where the file that was made of it cannot be read."""
+    calls = [n for n in program.graph.nodes if n.op == "call_function"]
+    ops = Counter(str(n.target).split(".")[-2] for n in calls)
+    convs = [n for n in calls if "conv" in str(n.target)]
+    return Structure(
+        convs=len(convs),
+        grouped_convs=sum(len(n.args) > GROUPS and n.args[GROUPS] > 1 for n in convs),
+        ops=dict(sorted(ops.items())),
+        quantize=ops["quantize_per_tensor"],
+        dequantize=ops["dequantize_per_tensor"],
+    )
 
 
 def _proof(artifact: Artifact, graph: ExecuTorchReader, images: Floats, wanted: Floats) -> str:

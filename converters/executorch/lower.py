@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+
+from ..shortcuts import Taken, take
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.export.graph_signature import ExportGraphSignature
     from torch.fx import Graph, GraphModule, Node
 
-TESTED = "1.5."  # the versions whose edge dialect and passes are those that this module stands in for
 UNCHANGED = ("relu", "sigmoid", "mean.dim", "mul.Tensor", "add.Tensor", "linear")
 QUANTIZED = ("quantize_per_tensor", "dequantize_per_tensor", "dequantize_per_channel")
 
@@ -31,11 +31,20 @@ QUANTIZED = ("quantize_per_tensor", "dequantize_per_tensor", "dequantize_per_cha
 Rule = Callable[..., "Node"]
 
 
-def lower(program: ExportedProgram, constants: Mapping[str, str]) -> Any:
+def lower(program: ExportedProgram, constants: Mapping[str, str]) -> Taken[Any]:
     """An ExecutorchProgramManager with a method for each constant; `program` stays as it is."""
+    return take(
+        "executorch lowering",
+        lambda: lower_short(program, constants),
+        lambda: lower_stock(program, constants),
+    )
+
+
+def lower_short(program: ExportedProgram, constants: Mapping[str, str]) -> Any:
+    """The same by this module's own way; None for a program with an operator unknown here."""
     edge = edge_program(program)
     if edge is None:
-        return lower_stock(program, constants)
+        return None
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner  # type: ignore[import-untyped]  # ships no types
     from executorch.exir import EdgeProgramManager  # type: ignore[import-untyped]  # ships no types
 
@@ -56,7 +65,7 @@ def lower_stock(program: ExportedProgram, constants: Mapping[str, str]) -> Any:
 
 def edge_program(program: ExportedProgram) -> ExportedProgram | None:
     """The program in the edge dialect, sharing its weights; None if it has operators unknown here."""
-    rules = _rules() if version("executorch").startswith(TESTED) else {}
+    rules = _rules()
     calls = [node for node in program.graph.nodes if node.op not in ("placeholder", "output")]
     if any(node.target not in rules for node in calls):
         return None

@@ -18,6 +18,7 @@ from regnet_edge.request import ExportRequest
 from ..graph.fx import image_of, of_fx
 from ..graph.locate import owned
 from ..int8.ranges import BINS, NOTHING, Floats, Method, chosen
+from ..shortcuts import Taken, take
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +31,7 @@ ANNOTATION = "quantization_annotation"  # where torchao keeps what a node wants
 
 def quantized(
     program: ExportedProgram, example: torch.Tensor, request: ExportRequest, images: Floats
-) -> ExportedProgram:
+) -> Taken[ExportedProgram]:
     """The program with float input and output and int8 between; `program` stays as it is.
 
     images: float32 (n, channels, r, r), any n. The gate's sigmoid stays in float: XNNPACK has no rule for it.
@@ -42,13 +43,15 @@ def quantized(
     with torch.no_grad():
         module = program.module(check_guards=False)  # the guards would allow the example's batch only
         observer = observer_for(request.calibration.method)
-        observed = prepare_pt2e(module, _quantizer(observer, request))
+        patterns = _patterns()
+        observed = prepare_pt2e(module, _quantizer(observer, request, patterns.value))
         _observe(observed, images)
         if request.calibration.method != "minmax":
             for placed in (m for m in observed.modules() if isinstance(m, observer)):
                 placed.count()
             _observe(observed, images)
-        return torch.export.export(convert_pt2e(observed), (example,))
+        made = torch.export.export(convert_pt2e(observed), (example,))
+        return Taken(made, patterns.step, patterns.way)
 
 
 def observer_for(method: Method) -> Any:
@@ -85,21 +88,32 @@ def observer_for(method: Method) -> Any:
     return Ranged
 
 
-def _quantizer(observer: Any, request: ExportRequest) -> Any:
+def _patterns() -> Taken[Any]:
+    """Names of the attributes of XNNPACK's quantizer that are set anew: the patterns without batch norms."""
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer  # type: ignore[import-untyped]  # ships no types
+
+    def short() -> dict[str, Any]:
+        known = XNNPACKQuantizer.SUPPORTED_PATTERNS
+        return {"SUPPORTED_PATTERNS": tuple(p for p in known if "bn" not in p.name)}
+
+    return take("xnnpack patterns", short, dict)
+
+
+def _quantizer(observer: Any, request: ExportRequest, attributes: dict[str, Any]) -> Any:
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (  # type: ignore[import-untyped]  # ships no types
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )
 
     class Folded(XNNPACKQuantizer):  # type: ignore[misc]  # its base is untyped
-        SUPPORTED_PATTERNS = tuple(p for p in XNNPACKQuantizer.SUPPORTED_PATTERNS if "bn" not in p.name)
-
         def annotate(self, model: GraphModule) -> GraphModule:
             annotated = super().annotate(model)
             for node in _kept_in_float(annotated, request):
                 _release(node, self.global_config.output_activation)
             return annotated  # type: ignore[no-any-return]  # its base is untyped
 
+    for name, value in attributes.items():
+        setattr(Folded, name, value)
     config = get_symmetric_quantization_config(is_per_channel=True)
     smallest_scale = 2**-12  # the quantizer's own
     watched = replace(

@@ -45,13 +45,13 @@ class Range:
         """The range widened to hold these values."""
         return Range(min(self.low, float(values.min())), max(self.high, float(values.max())))
 
-    def usable(self) -> Range:
-        """The range, widened about zero if it is narrower than the runtimes can use."""
+    def usable(self, narrowest: float = NARROWEST) -> Range:
+        """The range, widened about zero if it is narrower than a runtime can use."""
         width = self.high - self.low
-        if width >= NARROWEST:
+        if width >= narrowest:
             return self
-        low = self.low / width * NARROWEST if width else 0.0
-        return Range(low, low + NARROWEST)
+        low = self.low / width * narrowest if width else 0.0
+        return Range(low, low + narrowest)
 
     def histogram(self, values: Floats) -> Counts:
         """How many of the values lie in each of BINS equal parts."""
@@ -68,8 +68,8 @@ class Range:
 NOTHING = Range(0.0, 0.0)  # before anything was seen
 
 
-def ranges(method: Method, observe: Observations) -> dict[str, Range]:
-    """The range of every tensor by name.
+def ranges(method: Method, observe: Observations, narrowest: float = NARROWEST) -> dict[str, Range]:
+    """The range of every tensor by name, none narrower than the runtime can use.
 
     observe() gives the tensors of each pass through the network by name; it is called once for minmax
     and once more, for the histograms between those extremes, for the other methods.
@@ -82,14 +82,14 @@ def ranges(method: Method, observe: Observations) -> dict[str, Range]:
     for tensors in observe() if method != "minmax" else ():
         for name, values in tensors.items():
             counts[name] += extremes[name].histogram(values)
-    return {name: chosen(method, full, counts[name]) for name, full in extremes.items()}
+    return {n: chosen(method, full, counts[n]).usable(narrowest) for n, full in extremes.items()}
 
 
 def chosen(method: Method, full: Range, counts: Counts) -> Range:
     """A method's range of values that lie in `full`, with `counts` in its parts (minmax needs none)."""
     if method == "minmax":
-        return full.usable()
-    return (_percentile if method == "percentile" else _least_squares)(counts, full).usable()
+        return full
+    return _percentile(counts, full) if method == "percentile" else _least_squares(counts, full)
 
 
 def _percentile(counts: Counts, full: Range) -> Range:

@@ -35,7 +35,7 @@ class Onnx:
     suffix: str = ".onnx"
     aliases: tuple[str, ...] = ("ort",)
     precisions: frozenset[Precision] = frozenset({"fp32", "int8", "w8"})
-    packages: tuple[str, ...] = ("onnx", "onnxruntime", "onnxscript")
+    packages: tuple[str, ...] = ("onnx", "onnx-ir", "onnxruntime", "onnxscript")
     takes_program: bool = True
     options: type[TargetOptions] = TargetOptions
 

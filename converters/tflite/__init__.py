@@ -16,6 +16,7 @@ from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
 from ..options import TargetOptions, option, read
 from ..quiet import quiet
+from ..shortcuts import Taken, take, ways
 from ..tools import versions
 from .lower import flatbuffer
 from .quantize import quantized
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from .. import Floats, Reader
 
+STEP = "litert lowering"
 METADATA_ENTRY = "REGNET_EDGE_METADATA"
 
 
@@ -61,7 +63,13 @@ class TFLite:
     suffix: str = ".tflite"
     aliases: tuple[str, ...] = ("litert",)
     precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "int8", "int8x16", "w8", "dynamic"})
-    packages: tuple[str, ...] = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer")
+    packages: tuple[str, ...] = (
+        "litert-torch",
+        "litert-converter",
+        "ai-edge-litert",
+        "ai-edge-quantizer",
+        "flatbuffers",
+    )
     takes_program: bool = True
     options: type[TargetOptions] = TFLiteOptions
 
@@ -76,12 +84,13 @@ class TFLite:
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; input `image` is NHWC, output `logits`."""
         with quiet():
-            out.write_bytes(float_file(request, source))
+            made = float_file(request, source)
+            out.write_bytes(made.value)
             if request.precision != "fp32":
                 float_doors = options_of(request).io == "float"
                 out.write_bytes(quantized(out.read_bytes(), request, source.calibration, float_doors))
         annotate(out, request)
-        return replace(structure(out), splits_groups=bool(options_of(request).via))
+        return replace(structure(out), splits_groups=bool(options_of(request).via), ways=ways(made))
 
     def evaluator(self) -> str:
         """The runtime's name and version."""
@@ -110,14 +119,18 @@ class TFLite:
 CONVERTER = TFLite()
 
 
-def float_file(request: ExportRequest, source: Source) -> bytes:
+def float_file(request: ExportRequest, source: Source) -> Taken[bytes]:
     """The fp32 file: the exported program's by the short way, the module's by litert_torch otherwise."""
     if options_of(request).via:
         from ..guests.onnx_tf import file_of
 
-        return file_of(source)
-    short = None if source.program is None else flatbuffer(source.program)
-    return short or bytes(_litert_model(source).model_content())
+        return Taken(file_of(source), STEP, options_of(request).via)
+    program = source.program
+    return take(
+        STEP,
+        lambda: None if program is None else flatbuffer(program),
+        lambda: bytes(_litert_model(source).model_content()),
+    )
 
 
 def _litert_model(source: Source) -> Any:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from .. import INPUT_NAME, OUTPUT_NAME
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.fx import Node
 
-TESTED = "0.5."  # the versions of litert-converter whose Python bindings are the ones used here
 SIGNATURE = "serving_default"  # litert_torch's own name for the only one
 
 
@@ -36,7 +34,7 @@ Rule = Callable[..., Any]
 
 def flatbuffer(program: ExportedProgram) -> bytes | None:
     """The TFLite file, input `image` NHWC; None if the program has operators unknown here."""
-    rules = _rules() if version("litert-converter").startswith(TESTED) else {}
+    rules = _rules()
     calls = [node for node in program.graph.nodes if node.op not in ("placeholder", "output")]
     if any(node.target not in rules or not _is_writable(node) for node in calls):
         return None

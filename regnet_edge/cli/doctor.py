@@ -13,7 +13,8 @@ def command(as_json: bool) -> None:
     """Tell which targets work here, their versions, and what is broken or mismatched.
 
     Ends with exit code 1 where a target does not work. torchvision and its like are looked at when they
-    are installed: one that does not match torch breaks the tools that import it.
+    are installed: one that does not match torch breaks the tools that import it. A tool of another version
+    than those that were tested works by its own pipeline; what that costs is said.
 
     \b
     regnet-edge doctor
@@ -31,7 +32,8 @@ def command(as_json: bool) -> None:
             for f in findings
         ]
         print_table(("part", "state", "packages"), rows, text_columns=3)
-        for sentence in dict.fromkeys(p.problem for f in findings for p in f.packages if p.problem):
+        problems = [p.problem for f in findings for p in f.packages if p.problem]
+        for sentence in dict.fromkeys([*problems, *(r for f in findings for r in f.remarks)]):
             click.echo(sentence, err=True)
     if not all(f.works for f in findings):
         sys.exit(1)

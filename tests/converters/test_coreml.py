@@ -3,7 +3,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +14,10 @@ from regnet_edge.complexity import layers
 from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.converters import Source, assign, coreml
 from regnet_edge.converters.coreml import lower as coreml_lower
+from regnet_edge.converters.coreml import quantize as coreml_quantize
 from regnet_edge.converters.coreml.mil import evaluator, package
-from regnet_edge.converters.coreml.quiet import coremltools
+from regnet_edge.converters.coreml.mil import program as mil_program
+from regnet_edge.converters.quiet import coremltools
 from regnet_edge.errors import ArtifactError, ConversionError, UsageError
 from regnet_edge.model import build_latency_subject, fold_batch_norm
 from regnet_edge.request import Calibration, ExportRequest, ModelSpec, Preprocessing, WeightsRef
@@ -137,7 +138,7 @@ def test_every_int8_input_reads_a_dequantized_value(tmp_path, source):
     ops = evaluator.load(artifact.path).operations
     made_by = {output.name: op.kind for op in ops for output in op.outputs}
     for op in ops:
-        for key in coreml_lower._INT8_INPUTS.get(op.kind, ()):
+        for key in coreml_quantize.INT8_INPUTS.get(op.kind, ()):
             assert made_by[op.inputs[key][0].name] == "dequantize", f"{op.kind} {op.name}"
 
 
@@ -151,22 +152,53 @@ def test_w8_is_a_quarter_of_fp32_and_near_it(tmp_path, source):
     assert small.bytes < 0.4 * large.bytes
 
 
-@pytest.mark.parametrize("net", ["y", "x silu"])
-def test_the_short_pipeline_makes_what_the_default_one_makes(net):
-    def kinds(model):
-        operations = model._mil_program.functions["main"].operations
-        return Counter(op.op_type for op in operations if op.op_type != "const")
+def contents(model, path):
+    """Every operation in order: its kind, constants and weights, inputs by place, types of outputs."""
+    model.save(str(path))
+    ops = mil_program.load(path).operations
+    constants = {op.outputs[0].name: op.inputs["val"] for op in ops if op.kind == "const"}
+    live = [op for op in ops if op.kind != "const"]
+    places = {output.name: i for i, op in enumerate(live) for output in op.outputs}
 
-    program = source_for(request_for(NETS[net])).program
-    with coremltools() as ct:
-        ours = coreml_lower.lower(ct, program, coreml_lower.Order("fp16"))
-        theirs = ct.convert(
-            coreml_lower.aten_form(program),
-            minimum_deployment_target=ct.target.iOS17,
-            outputs=[ct.TensorType(name="logits", dtype=np.float32)],
-            skip_model_load=True,
+    def plain(value):
+        if not isinstance(value, mil_program.Ref):
+            return (value.dtype, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
+        if value.name in constants:
+            return [plain(v) for v in constants[value.name]]
+        return ("operation", places.get(value.name, "image"))
+
+    return [
+        (
+            op.kind,
+            {key: [plain(v) for v in values] for key, values in sorted(op.inputs.items())},
+            [(o.dtype, o.shape) for o in op.outputs],
         )
-    assert kinds(ours) == kinds(theirs)
+        for op in live
+    ]
+
+
+@pytest.mark.parametrize(
+    ("net", "precision"), [("y", "fp32"), ("y", "fp16"), ("x silu", "fp16"), ("y", "w8"), ("y", "int8")]
+)
+def test_the_short_way_makes_the_program_of_coremltools_own_pipeline(net, precision, tmp_path):
+    source = source_for(request_for(NETS[net]))
+    seen = coreml_quantize.observe(source.program, source.calibration, "minmax")
+    order = coreml_lower.Order(precision, ranges=seen if precision == "int8" else None)
+    with coremltools() as ct:
+        ours = coreml_lower.lower(ct, source.program, order)
+        theirs = coreml_lower.lower_stock(ct, source.program, order)
+        if precision == "fp16":
+            theirs = ct.convert(
+                source.program.run_decompositions({}),
+                minimum_deployment_target=ct.target.iOS17,
+                outputs=[ct.TensorType(name="logits", dtype=np.float32)],
+                skip_model_load=True,
+            )
+    assert ours.way == "short"
+    found = [contents(m, tmp_path / f"{i}.mlpackage") for i, m in enumerate((ours.value, theirs))]
+    assert len(found[0]) == len(found[1])
+    for ours, theirs in zip(*found, strict=True):
+        assert ours == theirs
 
 
 def test_the_shared_program_is_not_changed_by_converting_it(tmp_path, source):
@@ -327,7 +359,7 @@ def test_core_ml_is_asked_with_pictures_and_its_dictionary_put_in_label_order():
 
 def test_symmetric_int8_is_exact_for_its_own_steps():
     weight = (np.arange(-127, 128, dtype=np.float32) * 0.5).reshape(1, -1)
-    steps, scale = coreml_lower.symmetric_int8(np.concatenate([weight, 0 * weight]))
+    steps, scale = coreml_quantize.symmetric_int8(np.concatenate([weight, 0 * weight]))
     np.testing.assert_array_equal(steps[0] * scale[0], weight[0])
     assert not steps[1].any()
 

@@ -11,7 +11,7 @@ import torch
 from regnet_edge.artifact import Artifact
 from regnet_edge.complexity import layers
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.converters import Source, executorch
+from regnet_edge.converters import Source, executorch, shortcuts
 from regnet_edge.converters.executorch import lower as executorch_lower
 from regnet_edge.converters.executorch import quantize as executorch_quantize
 from regnet_edge.errors import ArtifactError
@@ -151,7 +151,7 @@ def test_importing_the_converter_loads_neither_torch_nor_executorch():
 def test_our_lowering_gives_the_stock_pipelines_file_byte_for_byte(config):
     program = source_for(config).program
     before = str(program)
-    ours = executorch_lower.lower(program, {"a": "b"}).buffer
+    ours = executorch_lower.lower(program, {"a": "b"}).value.buffer
     assert ours == executorch_lower.lower_stock(program, {"a": "b"}).buffer
     assert str(program) == before
 
@@ -164,12 +164,41 @@ class Pooled(torch.nn.Module):
 def test_an_operator_that_no_regnet_has_takes_the_stock_pipeline():
     program = torch.export.export(Pooled(), (torch.zeros(1, 3, 8, 8),))
     assert executorch_lower.edge_program(program) is None
-    assert executorch_lower.lower(program, {}).buffer[4:8] == b"ET12"
+    assert executorch_lower.lower(program, {}).value.buffer[4:8] == b"ET12"
 
 
-def test_another_version_of_executorch_takes_the_stock_pipeline(monkeypatch):
-    monkeypatch.setattr(executorch_lower, "TESTED", "0.0.")
-    assert executorch_lower.edge_program(source_for(CONFIG).program) is None
+def test_another_version_of_executorch_takes_the_stock_pipeline(monkeypatch, tmp_path):
+    monkeypatch.setattr(shortcuts, "version", lambda _: "99.0")
+    artifact, _ = make(tmp_path, SMALL)
+    assert set(artifact.structure.ways.values()) == {"own pipeline: executorch 99.0 is untested"}
+    assert artifact.structure.convs == len([x for x in layers(SMALL, RESOLUTION) if x.kind == "conv"])
+    assert artifact.structure.delegated_ops is None
+    assert executorch.CONVERTER.run(artifact, images(2)).shape == (2, 3)
+
+
+def test_a_renamed_door_of_executorch_ends_no_conversion(monkeypatch, tmp_path):
+    from executorch.backends.xnnpack import xnnpack_preprocess
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer
+    from executorch.exir._serialize import _flatbuffer_program
+
+    monkeypatch.delattr(XNNPACKQuantizer, "SUPPORTED_PATTERNS")
+    monkeypatch.delattr(_flatbuffer_program, "_flatbuffer_to_program")
+    calibration = Calibration("test", "cd" * 32, 8, 0)
+    taken = executorch_quantize._patterns()
+    assert (taken.value, taken.way.split(":")[0]) == ({}, "own pipeline")
+    monkeypatch.undo()
+    monkeypatch.delattr(_flatbuffer_program, "_flatbuffer_to_program")
+    artifact, _ = make(tmp_path, SMALL, precision="int8", calibration=calibration)
+    ways = artifact.structure.ways
+    assert ways["executorch lowering"] == ways["xnnpack patterns"] == "short"
+    assert ways["executorch reading"].startswith("own pipeline: ImportError: cannot import name")
+    assert artifact.structure.grouped_convs == 1
+    monkeypatch.undo()
+    stock = xnnpack_preprocess.XNNPACKPassManager
+    monkeypatch.delattr("executorch.backends.xnnpack._passes.FuseActivationPass")
+    taken = executorch_lower.lower(source_for(SMALL).program, {})
+    assert taken.way.startswith("own pipeline: AttributeError")
+    assert xnnpack_preprocess.XNNPACKPassManager is stock
 
 
 def test_an_int8_file_is_near_the_definition_and_keeps_its_convolutions(tmp_path):
@@ -211,8 +240,8 @@ def test_int8_is_that_of_the_native_recipe_byte_for_byte():
     weights = {name: tensor.clone() for name, tensor in source.program.state_dict.items()}
     ours = executorch_quantize.quantized(
         source.program, source.example, request_for(SMALL, precision="int8", calibration=CHOSEN), calibration
-    )
+    ).value
     native = native_int8(source, calibration)
-    assert executorch_lower.lower(ours, {}).buffer == executorch_lower.lower_stock(native, {}).buffer
+    assert executorch_lower.lower(ours, {}).value.buffer == executorch_lower.lower_stock(native, {}).buffer
     assert str(source.program) == before
     assert all(torch.equal(weights[name], tensor) for name, tensor in source.program.state_dict.items())

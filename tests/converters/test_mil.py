@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from regnet_edge.converters.coreml.mil import blobs, evaluator, program
 from regnet_edge.converters.coreml.mil.program import Operation, Program, Ref, Typed
-from regnet_edge.converters.coreml.quiet import coremltools
+from regnet_edge.converters.quiet import coremltools
 from regnet_edge.errors import ArtifactError, ConversionError, DataError
 
 NAMES = {np.dtype(k): v for k, v in {"f4": "FLOAT32", "f2": "FLOAT16", "i1": "INT8", "u1": "UINT8"}.items()}

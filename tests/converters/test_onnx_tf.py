@@ -12,6 +12,7 @@ from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.converters import Source, assign, tflite, worker
 from regnet_edge.converters.guests import environments, onnx_tf, tflite_runtime
 from regnet_edge.converters.guests.environments import Environment
+from regnet_edge.converters.shortcuts import Taken
 from regnet_edge.errors import ConversionError, ToolError, UsageError
 from regnet_edge.model import build_latency_subject, fold_batch_norm
 from regnet_edge.request import ExportRequest, ModelSpec, WeightsRef
@@ -56,7 +57,7 @@ def test_the_old_tools_get_an_onnx_file_they_can_read(source, monkeypatch):
         Path(out).write_bytes(b"made")
 
     monkeypatch.setattr(environments, "run", fake_run)
-    assert tflite.float_file(REQUEST, source) == b"made"
+    assert tflite.float_file(REQUEST, source) == Taken(b"made", "litert lowering", "onnx-tf")
 
 
 def test_the_route_is_part_of_the_request_and_of_the_files_name():
@@ -109,7 +110,7 @@ def test_our_file_runs_in_the_runtime_of_old_boards(source, tmp_path):
     example = torch.zeros(2, 3, 32, 32)
     with tflite.quiet():
         program = torch.export.export(source.module, (example,))
-        path.write_bytes(tflite.float_file(request, Source(source.module, example, program)))
+        path.write_bytes(tflite.float_file(request, Source(source.module, example, program)).value)
     artifact = artifact_of(path, request)
     found = tflite_runtime.RUNTIME.run(artifact, images(3))
     np.testing.assert_allclose(found, tflite.CONVERTER.run(artifact, images(3)), rtol=1e-4, atol=1e-5)

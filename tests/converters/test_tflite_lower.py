@@ -6,7 +6,7 @@ import torch
 
 from regnet_edge.artifact import Artifact
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.converters import Source, tflite
+from regnet_edge.converters import Source, shortcuts, tflite
 from regnet_edge.converters.tflite import lower as tflite_lower
 from regnet_edge.model import build_latency_subject, fold_batch_norm
 from regnet_edge.request import ExportRequest, ModelSpec, WeightsRef
@@ -102,15 +102,19 @@ def test_another_version_or_operator_takes_litert_torch(monkeypatch):
     source = source_for(*CASES["plain 3x3 blocks"])
     taken = []
     monkeypatch.setattr(tflite, "_litert_model", lambda s: taken.append(s) or FakeModel())
-    monkeypatch.setattr(tflite_lower, "version", lambda _: "99.0")
-    assert tflite.float_file(REQUEST, source) == b"stock"
+    monkeypatch.setattr(shortcuts, "version", lambda _: "99.0")
+    assert tflite.float_file(REQUEST, source).value == b"stock"
+    monkeypatch.undo()
+    monkeypatch.setattr(tflite, "_litert_model", lambda s: taken.append(s) or FakeModel())
+    monkeypatch.setattr(tflite_lower, "_compiled", lambda module: module.renamed)
+    assert tflite.float_file(REQUEST, source).way.startswith("own pipeline: AttributeError")
     monkeypatch.undo()
     monkeypatch.setattr(tflite, "_litert_model", lambda s: taken.append(s) or FakeModel())
     pooled = torch.nn.Sequential(source.module.stem, torch.nn.MaxPool2d(2)).eval()
     program = torch.export.export(pooled, (source.example,))
-    assert tflite.float_file(REQUEST, Source(source.module, source.example, program)) == b"stock"
-    assert tflite.float_file(REQUEST, Source(source.module, source.example)) == b"stock"
-    assert len(taken) == 3
+    assert tflite.float_file(REQUEST, Source(source.module, source.example, program)).value == b"stock"
+    assert tflite.float_file(REQUEST, Source(source.module, source.example)).value == b"stock"
+    assert len(taken) == 4
 
 
 class FakeModel:

@@ -1,0 +1,73 @@
+"""Short ways past the tools' own pipelines: tested versions only, and never the end of a conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from regnet_edge.converters import doctor, shortcuts
+from regnet_edge.converters.shortcuts import SHORT_WAYS, Taken, take
+
+CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
+WAY = "litert lowering"
+
+
+def test_each_was_tested_with_the_versions_that_the_tests_install() -> None:
+    lines = [line for line in CONSTRAINTS.read_text().splitlines() if not line.startswith("#")]
+    pinned = {Requirement(line).name: str(Requirement(line).specifier).removeprefix("==") for line in lines}
+    for way in SHORT_WAYS.values():
+        for distribution, versions in way.tested.items():
+            assert SpecifierSet(versions).contains(pinned[distribution]), (way.name, distribution)
+        assert way.untested() == ""
+
+
+def raising(error: Exception) -> Callable[[], bytes]:
+    def short() -> bytes:
+        raise error
+
+    return short
+
+
+@pytest.mark.parametrize(
+    ("short", "taken"),
+    [
+        (lambda: b"short", Taken(b"short", WAY, "short")),
+        (lambda: None, Taken(b"own", WAY, "own pipeline: the network has an operator without a rule")),
+        (
+            raising(AttributeError("no such\ndoor")),
+            Taken(b"own", WAY, "own pipeline: AttributeError: no such door"),
+        ),
+        (raising(ImportError("gone")), Taken(b"own", WAY, "own pipeline: ImportError: gone")),
+        (raising(TypeError("changed")), Taken(b"own", WAY, "own pipeline: TypeError: changed")),
+    ],
+)
+def test_a_locked_door_leads_to_the_tools_own_pipeline(
+    short: Callable[[], bytes | None], taken: Taken[bytes]
+) -> None:
+    assert take(WAY, short, lambda: b"own") == taken
+
+
+def test_any_other_failure_is_told_and_not_hidden() -> None:
+    with pytest.raises(ValueError, match="a fault"):
+        take(WAY, raising(ValueError("a fault")), lambda: b"own")
+
+
+def test_an_untested_version_is_not_tried_and_doctor_tells_the_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    stock = shortcuts.version
+    monkeypatch.setattr(
+        shortcuts, "version", lambda name: "0.6.0" if name == "litert-converter" else stock(name)
+    )
+    taken = take(WAY, raising(AssertionError("tried")), lambda: b"own")
+    assert taken.way == "own pipeline: litert-converter 0.6.0 is untested"
+    monkeypatch.setattr(doctor, "_examined", lambda name: doctor.Package(name, "1.0"))
+    found = {finding.name: finding for finding in doctor.examine()}
+    assert found["tflite"].works
+    assert found["tflite"].remarks == (
+        "litert-converter 0.6.0 is untested for the short way 'litert lowering': litert_torch lowers the "
+        "network: the same operators, twenty seconds slower",
+    )
+    assert not found["coreml"].remarks
