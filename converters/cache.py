@@ -9,7 +9,7 @@ longer fits counts as absent.
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -18,6 +18,8 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact
@@ -30,6 +32,7 @@ from .tools import versions
 ENVIRONMENT_VARIABLE = "REGNET_EDGE_CACHE"
 OFF = "off"
 _IS_KEY = re.compile("[0-9a-f]{64}")  # the names of entries: nothing else is ever removed
+COMMON_TOOLS = ("torch", "numpy", "regnet-edge")  # whatever the target
 LIMIT_BYTES = 5_000_000_000  # the four files of the largest RegNet, twice
 
 
@@ -168,24 +171,19 @@ def _require_ours(folder: Path) -> None:
 
 def key_of(asked: Assignment) -> str:
     """Hex sha256 of the request, the versions of its tools, and this package's own code."""
-    found = {**asked.tools(), **versions(("torch", "regnet-edge"))}
+    found = {**asked.tools(), **versions(COMMON_TOOLS)}
     text = codec.canonical((asked.request.key, found, _own_code()))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@functools.cache
 def _own_code() -> str:
-    """Hash of the modules that decide what a file holds: in a checkout they change without a version."""
+    """Hash of every module of the package: in a checkout they change without a version."""
     import regnet_edge
 
-    core = Path(str(regnet_edge.__file__)).parent
-    sources = [
-        core / "model.py",
-        core / "data.py",
-        *core.glob("weights/*.py"),
-        *Path(__file__).parent.rglob("*.py"),
-    ]
+    homes = (Path(str(regnet_edge.__file__)).parent, Path(__file__).parent)  # a checkout has two
     digest = hashlib.sha256()
-    for source in sorted(sources):
+    for source in sorted({file for home in homes for file in home.rglob("*.py")}):
         digest.update(source.read_bytes())
     return digest.hexdigest()
 
@@ -251,32 +249,20 @@ def _lock_of(entry: Path) -> Path:
 @contextlib.contextmanager
 def _locked(path: Path, *, wait: bool) -> Iterator[bool]:
     """Whether this process has the lock within the block; True too where the disk knows no locks."""
+    lock = FileLock(path)
     try:
-        handle = _acquire(path, wait)
-    except BlockingIOError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=wait)
+    except Timeout:
         yield False
         return
-    except OSError:
+    except (OSError, NotImplementedError):
         yield True  # the worst that follows is a file made twice
         return
     try:
         yield True
     finally:
         with contextlib.suppress(OSError):
-            path.unlink()
-        os.close(handle)
-
-
-def _acquire(path: Path, wait: bool) -> int:
-    """A descriptor of the locked file, which is the one at `path` still: its last owner unlinks it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            if os.fstat(handle).st_nlink:
-                return handle
-        except OSError:
-            os.close(handle)
-            raise
-        os.close(handle)
+            path.unlink()  # before the release, so that who waits sees that this name is free
+        with contextlib.suppress(OSError):
+            lock.release()

@@ -20,13 +20,14 @@ from typing import BinaryIO
 
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact, sidecar_of
-from regnet_edge.errors import ArtifactError, ConversionError, RegNetEdgeError
+from regnet_edge.errors import ArtifactError, RegNetEdgeError
 from regnet_edge.request import ExportRequest
 
 from . import Assignment, assign, check_precision, target
 from .cache import Cache
+from .quiet import Said
 from .tools import versions
-from .worker import ConversionJob, Event, Task, read_events
+from .worker import ConversionJob, Task, died, read_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,6 @@ class Outcome:
     failure: str = ""
 
 
-LONGEST = 200  # letters of a tool's own words in a sentence
 Progress = Callable[[ExportRequest, str], None]
 
 
@@ -123,54 +123,37 @@ def _make(asked: Sequence[Assignment], out: Path, progress: Progress) -> list[Ou
     failures: dict[int, str] = {}
     done: set[int] = set()
     with tempfile.TemporaryFile() as said:
-        for event in _work(job, said):
-            progress(requests[event.task], event.kind)
-            if event.kind == "done":
-                done.add(event.task)
-            elif event.kind == "failed":
-                failures[event.task] = event.sentence
-        died = _last_words(said)
+        with _working(job, said) as worker:
+            for event in read_events(worker.stdout or ()):
+                progress(requests[event.task], event.kind)
+                if event.kind == "done":
+                    done.add(event.task)
+                elif event.kind == "failed":
+                    failures[event.task] = event.sentence
+        why = died(worker.returncode, Said(said))
     return [
         Outcome(a.request, Artifact.load(a.path(out), check_hash=False))
         if i in done
-        else Outcome(a.request, None, failure=failures.get(i, died))
+        else Outcome(a.request, None, failure=failures.get(i, why))
         for i, a in enumerate(asked)
     ]
 
 
-def _last_words(said: BinaryIO) -> str:
-    """Why the process ended before it was done, by the last line that it wrote to its error stream."""
-    said.seek(0)
-    lines = said.read().decode(errors="replace").strip().splitlines()
-    if not lines:
-        return "the converting process ended without a word; is there enough memory?"
-    return f"the converting process ended ({lines[-1].strip()[:LONGEST]}); see regnet-edge doctor"
-
-
-def _work(job: ConversionJob, said: BinaryIO) -> Iterator[Event]:
-    """What the process tells; what it writes to its error stream goes to `said`."""
-    command = [sys.executable, "-m", "regnet_edge.converters.worker"]
-    with _ended(
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            text=True,
-            start_new_session=True,
-        )
-    ) as worker:
-        if worker.stdin is None or worker.stdout is None:
-            raise ConversionError("the converting process has no pipes; run the command again")
-        with worker.stdin as stream:
-            json.dump(codec.to_json(job), stream)
-        yield from read_events(worker.stdout)
-
-
 @contextlib.contextmanager
-def _ended(worker: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
-    """The worker, whose whole process group ends with this block."""
+def _working(job: ConversionJob, said: BinaryIO) -> Iterator[subprocess.Popen[str]]:
+    """The process that does the job, whose whole group ends with this block; its errors go to `said`."""
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "regnet_edge.converters.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=said,
+        text=True,
+        start_new_session=True,
+    )
     try:
+        if worker.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), worker.stdin as stream:  # it may have died already
+                json.dump(codec.to_json(job), stream)
         yield worker
         worker.wait()
     finally:

@@ -12,12 +12,14 @@ import json
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact, Structure
@@ -29,6 +31,7 @@ from regnet_edge.request import Calibration, ExportRequest
 from . import Assignment, Source, assign
 from .int8.calibration import images
 from .int8.network import network
+from .quiet import Said
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
     from regnet_edge.model import RegNet
 
+LONGEST = 160  # letters of a tool's own words in a sentence
 LARGE_PARAMS = 60_000_000  # from here on two conversions at once would not fit a small machine
 
 
@@ -186,33 +190,51 @@ def run(workshop: Workshop, reporter: Reporter, slots: int) -> None:
             attempt(index, workshop, reporter)
         return
     context = multiprocessing.get_context("fork")
-    running: dict[int, BaseProcess] = {}
+    running: dict[int, Apart] = {}
     for index in order(workshop.asked):
         with contextlib.suppress(RegNetEdgeError):  # the attempt meets it again, and tells
             workshop.source(index)
         if len(running) >= slots:
             _wait(running, reporter)
-        process = context.Process(target=attempt, args=(index, workshop, reporter))
+        said = Said(tempfile.TemporaryFile())  # noqa: SIM115  # _wait closes it
+        process = context.Process(target=_attempt_apart, args=(index, workshop, reporter, said))
         process.start()
-        running[index] = process
+        running[index] = Apart(process, said)
     while running:
         _wait(running, reporter)
 
 
-def _wait(running: dict[int, BaseProcess], reporter: Reporter) -> None:
-    ready = multiprocessing.connection.wait([p.sentinel for p in running.values()])
-    for index, process in list(running.items()):
-        if process.sentinel in ready:
-            process.join()
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A forked process that makes one file, and what it writes to its error stream."""
+
+    process: BaseProcess
+    said: Said
+
+
+def _attempt_apart(index: int, workshop: Workshop, reporter: Reporter, said: Said) -> None:
+    os.dup2(said.stream.fileno(), 2)
+    attempt(index, workshop, reporter)
+
+
+def _wait(running: dict[int, Apart], reporter: Reporter) -> None:
+    ready = multiprocessing.connection.wait([a.process.sentinel for a in running.values()])
+    for index, apart in list(running.items()):
+        if apart.process.sentinel in ready:
+            apart.process.join()
             del running[index]
-            if process.exitcode:
-                reporter.tell(Event(index, "failed", _died(process.exitcode)))
+            if apart.process.exitcode:
+                reporter.tell(Event(index, "failed", died(apart.process.exitcode, apart.said)))
+            apart.said.stream.close()
 
 
-def _died(exitcode: int) -> str:
-    if exitcode < 0:
-        return f"the converting process was killed by signal {-exitcode}; is there enough memory?"
-    return f"the converting process ended with exit code {exitcode}; run it again with one target"
+def died(exitcode: int, said: Said) -> str:
+    """Why a converting process ended before it was done, by its own last words where it left some."""
+    if exitcode == -signal.SIGKILL:
+        return "the converting process was killed; is there enough memory?"
+    how = f"was ended by signal {-exitcode}" if exitcode < 0 else f"ended with exit code {exitcode}"
+    last = said.last_line()[:LONGEST] or "without a word"
+    return f"the converting process {how} ({last}); see regnet-edge doctor"
 
 
 def slots_for(job: ConversionJob) -> int:
@@ -227,7 +249,7 @@ def cores() -> int:
     return max(1, len(may_use(0)) if may_use else os.cpu_count() or 1)
 
 
-def read_events(stream: IO[str]) -> Iterator[Event]:
+def read_events(stream: Iterable[str]) -> Iterator[Event]:
     """The events of a worker's output."""
     for line in stream:
         yield codec.from_json(json.loads(line), Event)

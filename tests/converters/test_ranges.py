@@ -47,7 +47,7 @@ def floats(source, tmp_path_factory) -> tuple[onnx_library.ModelProto, bytes]:
 def executorch_range(source: Source, request: ExportRequest) -> tuple[float, int]:
     """Scale and zero point of the image in the quantized graph."""
     with torch.no_grad():
-        program = executorch_quantize.quantized(source.program, source.example, request, IMAGES)
+        program = executorch_quantize.quantized(source.program, source.example, request, IMAGES).value
     first = next(n for n in program.graph.nodes if "quantize_per_tensor" in str(n.target))
     _, scale, zero, *_ = first.args
     return scale, zero + 128
