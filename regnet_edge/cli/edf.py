@@ -182,7 +182,7 @@ def _print_quantiles(c: Contrast) -> None:
         ("share", c.first, c.second, "difference", "interval", "better"),
         (
             (
-                f"{q.share:.0%}" if q.share else "best", figure(q.first), figure(q.second),
+                f"{q.share:.0%}", figure(q.first), figure(q.second),
                 f"{q.difference.value:+.3g}", f"{q.difference.low:+.3g} to {q.difference.high:+.3g}",
                 names[q.better],
             )

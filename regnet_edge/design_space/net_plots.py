@@ -120,7 +120,9 @@ def front_picture(families: Sequence[Family], cost: str, error: str, *, lines: b
             axes.set_xscale("log")
             plain_ticks(axes.xaxis)
         axes.set(xlabel=label(cost), ylabel=label(error))
-        beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(families) > _NAMED else {}
-        axes.legend(frameon=False, fontsize=9, **beside)
+        if len(families) > _NAMED:
+            axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+        else:
+            axes.legend(frameon=False, fontsize=9)
 
     return Picture.of(draw, (7.2, 3.8) if len(families) > _NAMED else (5.4, 3.8))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANEL_IN = (3.1, 2.7)
+_MOST_STEPS = 1500  # of an EDF; more cannot be seen
 _MEANT_IN_MILLIONS = ("flops", "params", "activations", "acts")
 _LABELS = {
     "error": "error (%)", "min_test_top1": "error (%)", "top1_error": "top-1 error (%)",
@@ -50,14 +51,15 @@ def edf_picture(edfs: Sequence[Edf], value: str, level: float = LEVEL) -> Pictur
 
 
 def _draw_edf(axes: Axes, edf: Edf, color: str, level: float, *, simultaneous: bool) -> None:
-    x = np.concatenate((edf.errors[:1], edf.errors))
-    steps = {"drawstyle": "steps-post", "color": color}
-    axes.plot(x, (0, *edf.steps), lw=1.6, label=f"{edf.name} ({len(edf)})", **steps)  # type: ignore[arg-type]  # keywords by name
+    seen = np.unique(np.linspace(0, len(edf) - 1, _MOST_STEPS).astype(np.int64))
+    x, steps = edf.errors[seen], edf.steps[seen]
+    label = f"{edf.name} ({len(edf)})"
+    axes.step(np.append(x[:1], x), np.append(0, steps), where="post", color=color, lw=1.6, label=label)
     low, high = edf.pointwise(level)
-    axes.fill_between(edf.errors, low, high, step="post", color=color, alpha=0.15, lw=0)
+    axes.fill_between(x, low[seen], high[seen], step="post", color=color, alpha=0.15, lw=0)
     if simultaneous:
         for bound in edf.simultaneous(level):
-            axes.plot(edf.errors, bound, ":", lw=0.8, **steps)  # type: ignore[arg-type]  # keywords by name
+            axes.step(x, bound[seen], ":", where="post", color=color, lw=0.8)
 
 
 def _colors(count: int) -> list[str]:

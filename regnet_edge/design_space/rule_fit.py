@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regnet_edge.config import WIDTH_QUANTUM, AnyNetConfig, RegNetConfig, adjust_groups
+from regnet_edge.config import MAX_WIDTH, WIDTH_QUANTUM, AnyNetConfig, RegNetConfig, adjust_groups
 from regnet_edge.errors import ConfigError, DataError, UsageError
 
 from .tables import Floats, Scored, Shape
@@ -147,13 +147,14 @@ def _steps(w0: float, grid: Grid, depth: int) -> int:
 
 
 def _step_widths(w0: float, wm: Floats, steps: Floats, adjust: tuple[int, float] | None) -> Floats:
-    """w0 wm^k as multiples of 8, adjusted to the groups, of shape (wms, steps)."""
+    """w0 wm^k as multiples of 8, adjusted to the groups where a network can be so wide; (wms, steps)."""
     widths: Floats = np.round(w0 * wm[:, None] ** steps / WIDTH_QUANTUM) * WIDTH_QUANTUM
     if adjust is None:
         return widths
     known, place = np.unique(widths, return_inverse=True)
-    adjusted = np.array([adjust_groups(int(w), *adjust)[0] for w in known], dtype=np.float64)
-    return adjusted[place].reshape(widths.shape)
+    widest = MAX_WIDTH * min(adjust[1], 1.0)
+    adjusted = [adjust_groups(int(w), *adjust)[0] if w <= widest else w for w in known]
+    return np.array(adjusted, dtype=np.float64)[place].reshape(widths.shape)
 
 
 def _short(low: float, high: float) -> float:

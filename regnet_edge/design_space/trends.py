@@ -251,9 +251,10 @@ def diversity(
 
 def spread_of(name: str, numbers: Floats) -> Spread:
     """The spread of at least 2 numbers; those at 0 have no part in that of the logarithm."""
-    quantiles = np.quantile(numbers, (0, 0.25, 0.5, 0.75, 1)).tolist()
+    least, q1, middle, q3, most = np.quantile(numbers, (0, 0.25, 0.5, 0.75, 1)).tolist()
     above = numbers[numbers > 0]
-    return Spread(name, *quantiles, float(np.log(above).std(ddof=1)) if len(above) > 1 else 0.0)
+    log_sd = float(np.log(above).std(ddof=1)) if len(above) > 1 else 0.0
+    return Spread(name, least, q1, middle, q3, most, log_sd)
 
 
 def front(cost: Floats, error: Floats) -> tuple[int, ...]:

@@ -106,6 +106,7 @@ def test_a_set_that_is_only_better_by_being_larger_is_equal_at_equal_complexity(
     assert normal.p_value > 0.2
 
 
+@pytest.mark.filterwarnings("ignore:ks_2samp")
 @given(ERRORS, ERRORS)
 @settings(max_examples=50, deadline=None)
 def test_ks_is_scipy_s(a: np.ndarray, b: np.ndarray) -> None:
