@@ -80,12 +80,12 @@ def check_output(
     inputs: Iterable[Path] = (),
     *,
     is_ours: Callable[[Path], bool] = lambda _: False,
-    force: bool = False,
+    force: bool | None = None,
 ) -> None:
     """Raise UsageError where writing `path` would spoil something.
 
     That is one of the command's own inputs, whatever `force` says, or something that stands there and
-    is not of the kind that the command writes (`is_ours`), unless `force`.
+    is not of the kind that the command writes (`is_ours`), unless `force`; None for a verb without it.
     """
     if not path.name or path.name == "..":
         raise UsageError(f"{str(path)!r} names no file to write; give a file name")
@@ -95,7 +95,24 @@ def check_output(
         if read.exists() and path.exists() and path.samefile(read):
             raise UsageError(f"{path} is what this command reads; give another file to write to")
     if not force and not is_ours(path):
-        raise UsageError(f"{path} exists and was not made by this command; give another name, or --force")
+        way_out = "" if force is None else ", or --force"
+        raise UsageError(f"{path} exists and is nothing that this command writes; give another name{way_out}")
+
+
+def begins_with(*marks: str) -> Callable[[Path], bool]:
+    """For `check_output`: whether a file is empty or has one of the marks among its first characters."""
+
+    def is_ours(path: Path) -> bool:
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                return path.is_char_device()  # /dev/stdout, /dev/null: nothing there to spoil
+            with path.open("rb") as stream:
+                head = stream.read(1024).decode(errors="replace")
+        except OSError:
+            return False
+        return not head.strip() or any(mark in head for mark in marks)
+
+    return is_ours
 
 
 @contextlib.contextmanager

@@ -12,8 +12,11 @@ import numpy as np
 
 from regnet_edge import codec
 from regnet_edge.errors import MeasurementError
+from regnet_edge.files import begins_with, check_output
 
 from .measurement import VERSION, Measurement
+
+IS_RESULTS = begins_with('"version":', '"version" :')  # the first field of every record
 
 
 def write_line(stream: TextIO, measurement: Measurement, rng: np.random.Generator) -> None:
@@ -64,7 +67,9 @@ def adding_to(path: Path) -> Iterator[TextIO]:
     """The results file, open for `write_line`; raises MeasurementError where it cannot be written.
 
     A last line that a killed process left unfinished is cut off first: the next record starts its own.
+    UsageError for a file that holds something else.
     """
+    check_output(path, is_ours=IS_RESULTS)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _cut_unfinished_line(path)

@@ -58,6 +58,16 @@ class Options:
     open_browser: bool
     wait_s: float | None
 
+    def check_outputs(self) -> None:
+        """Raise UsageError where an output would spoil what stands there, before anything is measured."""
+        from regnet_edge.benchmarks.record.results import IS_RESULTS
+        from regnet_edge.files import begins_with, check_output
+
+        check_output(self.output, self.artifacts, is_ours=IS_RESULTS)
+        for table in (self.export_csv, self.export_markdown):
+            if table is not None:
+                check_output(table, [*self.artifacts, self.output], is_ours=begins_with("artifact"))
+
     def plan(self) -> Plan:
         """The Plan that is meant."""
         from regnet_edge.benchmarks.plan import Plan
@@ -202,6 +212,7 @@ def measure(options: Options) -> None:
     from regnet_edge.benchmarks.session import Session
     from regnet_edge.errors import MeasurementError
 
+    options.check_outputs()
     plan = options.plan()
     trials = options.trials(plan)
     done = lines_so_far(options.output) if options.resume else ()

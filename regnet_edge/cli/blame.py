@@ -41,7 +41,10 @@ def command(
     from regnet_edge.converters.images import images_for
     from regnet_edge.converters.proof.blame import blame
     from regnet_edge.data import preprocess
+    from regnet_edge.files import begins_with, check_output
 
+    if plot is not None:
+        check_output(plot, [artifact], is_ours=begins_with("<svg", "<?xml"))
     opened = Artifact.load(artifact)
     model = opened.request.model
     found = blame(opened, preprocess(images_for(model, images, count).images, model.preprocessing), weights)

@@ -42,8 +42,9 @@ def command(results: Path, output: Path, old: Path | None, title: str, seed: int
     from regnet_edge.benchmarks.law.ladder import held_out_beside
     from regnet_edge.benchmarks.record.results import read_lines
     from regnet_edge.benchmarks.report.page import page, render
-    from regnet_edge.files import write_text
+    from regnet_edge.files import begins_with, check_output, write_text
 
+    check_output(output, [results, *([old] if old else [])], is_ours=begins_with("<!doctype html>"))
     found = page(
         read_lines(results),
         np.random.default_rng(seed),

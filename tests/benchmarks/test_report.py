@@ -28,8 +28,10 @@ from regnet_edge.benchmarks.report.rows import (
     series_path,
     series_range,
 )
+from regnet_edge.cli import cli
 from regnet_edge.design_space.sampling import Regime, sample_anynets
 from regnet_edge.design_space.spaces import ANYNET_X_A
+from regnet_edge.errors import UsageError
 
 CONFIGS = sample_anynets(ANYNET_X_A, 14, np.random.default_rng(5), Regime(50e6, 1.5e9))
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -213,3 +215,17 @@ def test_the_page_draws_in_a_browser_without_scrolling_sideways(
 
 def _escaped(html: str) -> str:
     return html.replace("&", "&amp;").replace('"', "&quot;")
+
+
+def test_a_page_replaces_neither_what_it_reads_nor_what_is_no_page(tmp_path: Path) -> None:
+    runner = CliRunner()
+    results = tmp_path / "results.jsonl"
+    results.write_text('{"version": 1}\n')
+    (tmp_path / "notes.txt").write_text("mine")
+    notes = tmp_path / "notes.txt"
+    for output, reason in ((results, "is what this command reads"), (notes, "exists and is nothing")):
+        before = output.read_text()
+        done = runner.invoke(cli, ["report", str(results), "-o", str(output)])
+        assert isinstance(done.exception, UsageError)
+        assert reason in str(done.exception)
+        assert output.read_text() == before
