@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -16,17 +16,25 @@ from regnet_edge.training.plan import Device
 from .population import Task, Trainer
 from .records import Record, Subject
 
+Make = Callable[[Task, Device], Trainer]
+
 TRIES = 2  # a network whose process dies is given to another one once
 
 
 def train_all(
-    task: Task, subjects: Sequence[Subject], device: Device = "cpu", workers: int = 1
+    task: Task,
+    subjects: Sequence[Subject],
+    device: Device = "cpu",
+    workers: int = 1,
+    *,
+    make: Make = Trainer,
 ) -> Iterator[Record]:
     """The records of all subjects as they end, from `workers` processes of one thread each.
 
+    make: what a process makes of task and device to train with; another process has to find it by name.
     Raises the worker's own RegNetEdgeError for what would end every network, such as missing images.
     """
-    waiting, pool = deque(subjects), _Pool(task, device)
+    waiting, pool = deque(subjects), _Pool(task, device, make)
     try:
         for _ in range(min(workers, len(subjects))):
             pool.start(waiting.popleft())
@@ -91,12 +99,13 @@ class _Pool:
 
     task: Task
     device: Device
+    make: Make
     busy: list[_Worker] = field(default_factory=list)
 
     def start(self, subject: Subject, tries: int = 1) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads and CUDA's state
         here, there = context.Pipe()
-        process = context.Process(target=_work, args=(self.task, self.device, there), daemon=True)
+        process = context.Process(target=_work, args=(self.make, self.task, self.device, there), daemon=True)
         process.start()
         there.close()
         here.send(subject)
@@ -128,10 +137,10 @@ class _Pool:
             self.dismiss(worker)
 
 
-def _work(task: Task, device: Device, pipe: Connection) -> None:
+def _work(make: Make, task: Task, device: Device, pipe: Connection) -> None:
     """A worker's life: train what comes down the pipe until that closes."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    trainer = Trainer(task, device)
+    trainer = make(task, device)
     while True:
         try:
             subject = pipe.recv()
