@@ -126,7 +126,11 @@ def report(out: Path, file: Path | None, times: int, as_json: bool) -> None:
     from regnet_edge.design_space.study_report import outcomes, seed_noise, summaries
 
     found, table = _study(file).times(times), records.read(out)
-    answers, arms, (noise, freedom) = outcomes(found, table), summaries(found, table), seed_noise(table)
+    answers, arms, (noise, freedom) = (
+        outcomes(found, table),
+        summaries(found, table),
+        seed_noise(table, found.ceiling),
+    )
     planned = sum(a.nets for a in found.arms) + found.pilot[0] * found.pilot[1]
     planned += found.refinement.nets if found.refinement else 0
     if as_json:

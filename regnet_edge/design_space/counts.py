@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regnet_edge.complexity import complexity
-from regnet_edge.config import WIDTH_QUANTUM, RegNetConfig, quantized_widths, width_exponents
+from regnet_edge.config import (
+    MAX_DEPTH,
+    MAX_WIDTH,
+    WIDTH_QUANTUM,
+    RegNetConfig,
+    quantized_widths,
+    width_exponents,
+)
 from regnet_edge.errors import ConfigError
 
 from .stage_counts import IMAGENET_FRAME, Blocks, add_head, add_stage, adjusted, stem
@@ -128,7 +135,8 @@ def _possible(draws: RegNetDraws) -> Booleans:
     whole = np.isfinite(d + w0 + g) & (d == np.floor(d)) & (w0 == np.floor(w0)) & (g == np.floor(g))
     rule = (d >= 1) & (w0 > 0) & (w0 % WIDTH_QUANTUM == 0) & (wa >= 0) & (wm > 1)
     stage = np.isfinite(wa + wm + b) & (g >= 1) & (b > 0) & (se >= 0) & (se <= 1)
-    possible: Booleans = whole & rule & stage
+    small = (d <= MAX_DEPTH) & (np.maximum(np.maximum(w0, wa), wm) <= MAX_WIDTH)
+    possible: Booleans = whole & rule & stage & small
     return possible
 
 
@@ -149,7 +157,8 @@ def _evaluate(draws: RegNetDraws, resolution: int, num_classes: int) -> _Chunk:
         there = depth > 0
         w, g = adjusted(width, draws.group_width, draws.bottleneck_ratio)
         inner = np.maximum(1, np.rint(w / draws.bottleneck_ratio))
-        fits &= ~there | ((w >= 1) & (inner / g == np.rint(inner / g)))
+        widest = np.maximum(np.maximum(width, w) / draws.bottleneck_ratio, w)
+        fits &= ~there | ((w >= 1) & (inner / g == np.rint(inner / g)) & (widest <= MAX_WIDTH))
         width[:] = np.where(there, w, 0)
         size = add_stage(totals, frame, k, Blocks(depth, c_in, w, inner, g, draws.se_ratio), size)
         c_in = np.where(there, w, c_in)

@@ -130,12 +130,15 @@ def _networks(arm: str, configs: list[AnyNetConfig], shares_g: bool) -> Networks
     return Networks(arm, depth, widest, clipped if shares_g else float("nan"))
 
 
-def seed_noise(table: Table) -> tuple[float, int]:
-    """(standard deviation of one network's error over seeds, degrees of freedom) of the pilot."""
+def seed_noise(table: Table, ceiling: float = 100.0) -> tuple[float, int]:
+    """(standard deviation of one network's error over seeds, degrees of freedom) of the pilot.
+
+    Errors above the ceiling count as it, as in every comparison.
+    """
     by_net: dict[int, list[float]] = {}
     for record in table.trained:
         if record.subject.arm == PILOT and record.error is not None:
-            by_net.setdefault(record.subject.index, []).append(record.error)
+            by_net.setdefault(record.subject.index, []).append(min(record.error, ceiling))
     groups = [np.array(v) for v in by_net.values() if len(v) > 1]
     freedom = sum(len(g) - 1 for g in groups)
     squares = sum(float(((g - g.mean()) ** 2).sum()) for g in groups)

@@ -163,8 +163,8 @@ class TestAnswers:
         assert {a.verdict for a in answers} == {"cannot be told"}
 
     def test_the_noise_of_one_training_is_that_within_networks(self) -> None:
-        by_net = [20.0, 21.0, 19.0, 20.0, 30.0, 29.0, 31.0, 30.0, 50.0, 50.0, 50.0]  # the last lacks a seed
-        sd, freedom = seed_noise(table_of({PILOT: by_net}))
+        by_net = [20.0, 21.0, 19.0, 20.0, 30.0, 29.0, 31.0, 30.0, 50.0, 60.0, 70.0]  # the last lacks a seed
+        sd, freedom = seed_noise(table_of({PILOT: by_net}), SMALL.ceiling)
         assert freedom == 3 + 3 + 2
         assert sd == pytest.approx(np.sqrt(4 / 8))
         assert np.isnan(seed_noise(Table(()))[0])
