@@ -56,7 +56,7 @@ def check(artifact: Artifact) -> None:
     name, request = artifact.path.name, artifact.request
     if artifact.path.suffix != SUFFIX:
         raise UsageError(f"{name} is no .tflite file, the only kind a browser runs; convert --target tflite")
-    if getattr(request, "io", "float") == "int8":
+    if request.options.get("io") == "int8":
         raise UsageError(
             f"{name} takes int8, which LiteRT.js does not (float32 and uint8 only); convert without --io int8"
         )

@@ -85,11 +85,11 @@ def _converted(model: str, folder: Path) -> Artifact:
     from regnet_edge.converters.run import convert
     from regnet_edge.errors import ArtifactError, ConversionError
     from regnet_edge.request import ExportRequest
-    from regnet_edge.resolve import Choice, resolve
+    from regnet_edge.resolve import ModelChoice, resolve
 
     if "/" in model or Path(model).suffix in (".tflite", ".pte", ".onnx", ".mlpackage"):
         raise ArtifactError(f"no artifact at {model}; make one with regnet-edge convert --target tflite")
-    spec, note = resolve(Choice(model))
+    spec, note = resolve(ModelChoice(model))
     if note:
         click.echo(note, err=True)
     cache = Cache.default()
