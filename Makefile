@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet --python $(BIN)/python" || echo "$(BIN)/python -m pip install --quiet --disable-pip-version-check")
 
-.PHONY: demo test bench lint format clean
+.PHONY: demo test bench lint format clean apk apk-test
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
@@ -53,5 +53,18 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The Android app, from source: a base APK an ABI, and one with the shipped net in it. Needs JDK 17, Maven, npm, aapt, apksigner.
+APK := build/apk
+apk: $(VENV)/.run
+	$(MAKE) -C apps/android base PYTHON=$(CURDIR)/$(BIN)/python
+	@mkdir -p $(APK)
+	for abi in arm64-v8a x86_64; do \
+		$(BIN)/regnet-edge bundle android regnety_15mf_fashion_mnist --abi $$abi -o $(APK)/regnet-edge-$$abi.apk || exit 1; done
+
+apk-test: $(VENV)/.test
+	$(MAKE) -C apps/android base test native-test PYTHON=$(CURDIR)/$(BIN)/python
+	$(BIN)/pytest tests/bundles/test_android.py tests/android
+
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info
+	$(MAKE) -C apps/android clean

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from regnet_edge.cli._bundle_android import android
 from regnet_edge.cli._bundle_web import web
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -14,8 +15,10 @@ def command() -> None:
     """Put converted models into an app, with the data that proves them there.
 
     \b
+    regnet-edge bundle android out/*.tflite out/*.pte -o app.apk
     regnet-edge bundle web out/*.tflite -o page
     """
 
 
+command.add_command(android)
 command.add_command(web)
