@@ -106,13 +106,13 @@ def _converted(model: str, targets: Sequence[str], folder: Path) -> list[Artifac
     from regnet_edge.converters.cache import Cache
     from regnet_edge.converters.proof.parity import verify
     from regnet_edge.converters.run import convert
-    from regnet_edge.errors import ConversionError, UsageError
+    from regnet_edge.errors import ArtifactError, ConversionError
     from regnet_edge.request import ExportRequest
-    from regnet_edge.resolve import Choice, resolve
+    from regnet_edge.resolve import ModelChoice, resolve
 
-    if Path(model).suffix in (".tflite", ".pte", ".onnx"):
-        raise UsageError(f"no file {model}; regnet-edge convert makes it")
-    spec, note = resolve(Choice(model))
+    if "/" in model or Path(model).suffix in (".tflite", ".pte", ".onnx", ".mlpackage"):
+        raise ArtifactError(f"no artifact at {model}; make one with regnet-edge convert")
+    spec, note = resolve(ModelChoice(model))
     if note:
         click.echo(note, err=True)
     cache = Cache.default()

@@ -230,7 +230,7 @@ def test_the_command_line_bundles_and_says_how_to_install(
     wrong = cli("bundle", "android", tflite, "--base", str(BASE), "--abi", "arm64-v8a")
     assert (wrong.returncode, "built for x86_64, not for arm64-v8a" in wrong.stderr) == (2, True)
     missing = cli("bundle", "android", "no.tflite", "--base", str(BASE))
-    assert (missing.returncode, "no file no.tflite" in missing.stderr) == (2, True)
+    assert (missing.returncode, "no artifact at no.tflite" in missing.stderr) == (1, True)
 
 
 def test_without_a_base_one_sentence_says_how_to_get_one(
