@@ -100,7 +100,7 @@ def _patterns() -> Taken[Any]:
 
 
 def _quantizer(observer: Any, request: ExportRequest, attributes: dict[str, Any]) -> Any:
-    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (  # type: ignore[import-untyped]  # ships no types
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )

@@ -136,5 +136,5 @@ def _unpack(core: Path, utils: Path, folder: Path) -> None:
 def _member(archive: tarfile.TarFile, name: str) -> bytes:
     stream = archive.extractfile(name)
     if stream is None:
-        raise ToolError(f"{archive.name} has no {name}; fetch it again")
+        raise ToolError(f"{archive.name!s} has no {name}; fetch it again")
     return stream.read()

@@ -122,7 +122,8 @@ def _converted(model: str, targets: Sequence[str], folder: Path) -> list[Artifac
     made = [o.artifact for o in outcomes if o.artifact]
     renewed = {a.path: a for a in verify([a.path for a in made if a.parity is None])}
     for artifact in renewed.values():
-        cache.renew(artifact)
+        if cache is not None:
+            cache.renew(artifact)
     return [renewed.get(a.path, a) for a in made]
 
 
