@@ -15,7 +15,7 @@ from regnet_edge.errors import MeasurementError
 
 from .hosts import Host
 from .plan import Job, Plan, Trial, abba, job_of, measured_plan
-from .record.measurement import Device, Measurement, OutputParity, Provenance
+from .record.measurement import Device, Measurement, MeasurementProvenance, OutputParity
 from .record.merge import merged
 from .record.observation import Observation, Runtime
 from .verdict.rules import judge
@@ -161,9 +161,9 @@ class Session:
                 return
             self.watch.sleep(LOOK_S)
 
-    def _provenance(self) -> Provenance:
+    def _provenance(self) -> MeasurementProvenance:
         versions = {n: importlib.metadata.version(n) for n in ("regnet-edge", "numpy")}
-        return Provenance(self.watch.utc(), self.command, versions, git_revision(Path.cwd()))
+        return MeasurementProvenance(self.watch.utc(), self.command, versions, git_revision(Path.cwd()))
 
     def _key(self, device: Device, trial: Trial, round_: int) -> tuple[str, ...]:
         plan, subject = self.plan, trial.subject

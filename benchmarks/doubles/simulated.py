@@ -25,7 +25,7 @@ from ..record.measurement import (
     MeasuredModel,
     MeasuredPlan,
     Measurement,
-    Provenance,
+    MeasurementProvenance,
     Reason,
     Validity,
 )
@@ -92,7 +92,7 @@ class SimulatedDevice:
             memory=Memory(30_000_000, 60_000_000, 90_000_000),
             environment=Environment(100, (0,), ()),
             validity=Validity("invalid" if file in self.disturbed else "warnings", (WARNING,)),
-            provenance=Provenance("1970-01-01T00:00:00Z", (), {}),
+            provenance=MeasurementProvenance("1970-01-01T00:00:00Z", (), {}),
         )
 
 

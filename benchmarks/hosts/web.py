@@ -271,7 +271,7 @@ def open_here(address: str) -> None:
 
 def check_against_schema() -> Callable[[str, Json], None]:
     """A function that raises ValueError with the first thing in a value that is not of its schema."""
-    import jsonschema  # type: ignore[import-untyped]  # ships no types
+    import jsonschema  # type: ignore[import-untyped]  # it ships no types
 
     from ..schema import measurement_schema
 

@@ -44,7 +44,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class AdvisedNet:
     """A RegNet with its counts, what the law expects of it, and whether the law was fitted to its like."""
 
     rule: RegNetConfig
@@ -90,12 +90,12 @@ class Adviser:
         sizes = Counter(p.resolution for p in study.fitted)
         return cls(study.best, size_law(study.fitted), resolution or sizes.most_common(1)[0][0])
 
-    def judge(self, rules: Sequence[RegNetConfig]) -> list[Candidate]:
+    def judge(self, rules: Sequence[RegNetConfig]) -> list[AdvisedNet]:
         """What the law expects of each network."""
         nets = [Net.of(r.anynet(), self.resolution) for r in rules]
         counts = [complexity(r.anynet(), self.resolution) for r in rules]
         judged = zip(rules, counts, self.law.intervals(nets), self.law.inside(nets), strict=True)
-        return [Candidate(r, c, i, float(self.size @ (1, c.params)), ok) for r, c, i, ok in judged]
+        return [AdvisedNet(r, c, i, float(self.size @ (1, c.params)), ok) for r, c, i, ok in judged]
 
     def search(
         self,
@@ -103,7 +103,7 @@ class Adviser:
         rng: np.random.Generator,
         spaces: Sequence[RegNetSpace] = SPACES,
         draws: int = DRAWS,
-    ) -> list[Candidate]:
+    ) -> list[AdvisedNet]:
         """Choices that fit, most flops first: draws over the whole space, then near the best of them.
 
         Raises MeasurementError where nothing fits.
@@ -127,25 +127,25 @@ class Adviser:
         spaces: Sequence[RegNetSpace],
         draws: int,
         regime: Regime,
-    ) -> list[Candidate]:
+    ) -> list[AdvisedNet]:
         rules = [r for s in spaces for r in sample_regnets(s, draws, rng, regime)]
         return _by_flops(c for c in self.judge(rules) if c.fits(budget))
 
 
-def _by_flops(choices: Iterable[Candidate]) -> list[Candidate]:
+def _by_flops(choices: Iterable[AdvisedNet]) -> list[AdvisedNet]:
     return sorted(choices, key=lambda c: (-c.complexity.flops, c.interval.high_ms, c.name))
 
 
-def front(choices: Sequence[Candidate]) -> list[Candidate]:
+def front(choices: Sequence[AdvisedNet]) -> list[AdvisedNet]:
     """Those that no other beats in flops and upper bound at once, most flops first."""
-    kept: list[Candidate] = []
+    kept: list[AdvisedNet] = []
     for choice in _by_flops(choices):
         if not kept or choice.interval.high_ms < kept[-1].interval.high_ms:
             kept.append(choice)
     return kept
 
 
-def finalists(choices: Sequence[Candidate], n: int = 5) -> list[Candidate]:
+def finalists(choices: Sequence[AdvisedNet], n: int = 5) -> list[AdvisedNet]:
     """The n most flops that fit by their upper bound; those like what was measured go first."""
     known = [c for c in choices if c.inside]
     return _by_flops(known or choices)[:n]
@@ -155,7 +155,7 @@ def finalists(choices: Sequence[Candidate], n: int = 5) -> list[Candidate]:
 class Tried:
     """A choice that was made and measured; without a latency, `failure` says why."""
 
-    choice: Candidate
+    choice: AdvisedNet
     path: Path | None = None
     latency: FileLatency | None = None
     failure: str = ""
@@ -168,11 +168,11 @@ class Tried:
         return seen.median_ms <= budget.latency_ms and seen.first.artifact.bytes <= budget.max_bytes
 
 
-Build = Callable[[Candidate], Path]  # makes and verifies the file; raises RegNetEdgeError where it cannot
+Build = Callable[[AdvisedNet], Path]  # makes and verifies the file; raises RegNetEdgeError where it cannot
 Measure = Callable[[Sequence[Path]], Iterator[Measurement]]
 
 
-def try_out(choices: Sequence[Candidate], build: Build, measure: Measure) -> list[Tried]:
+def try_out(choices: Sequence[AdvisedNet], build: Build, measure: Measure) -> list[Tried]:
     """Make, verify and measure each choice; one that fails is kept with its reason."""
     built = [_built(choice, build) for choice in choices]
     paths = [t.path for t in built if t.path is not None]
@@ -180,7 +180,7 @@ def try_out(choices: Sequence[Candidate], build: Build, measure: Measure) -> lis
     return [_with_latency(t, measured) for t in built]
 
 
-def _built(choice: Candidate, build: Build) -> Tried:
+def _built(choice: AdvisedNet, build: Build) -> Tried:
     try:
         return Tried(choice, build(choice))
     except RegNetEdgeError as error:

@@ -47,7 +47,7 @@ Role = Literal["zoo", "design", "holdout"]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class LadderSettings:
     """What decides a plan; the same settings draw the same networks for ever."""
 
     target: str
@@ -93,7 +93,7 @@ class Rung:
 class LadderPlan:
     """The networks of a ladder, drawn before anything was measured."""
 
-    settings: Settings
+    settings: LadderSettings
     rungs: tuple[Rung, ...]
 
     def __post_init__(self) -> None:
@@ -120,7 +120,7 @@ class LadderPlan:
             ) from error
 
 
-def draw(settings: Settings, zoo: Sequence[tuple[str, AnyNetConfig]]) -> LadderPlan:
+def draw(settings: LadderSettings, zoo: Sequence[tuple[str, AnyNetConfig]]) -> LadderPlan:
     """A plan: zoo nets as given, holdout nets drawn at random, the rest chosen out of a pool by design."""
     rng = np.random.default_rng(settings.seed)
     aside = _sample(settings, settings.held_out, rng, POOL_SPACE)
@@ -138,7 +138,7 @@ def draw(settings: Settings, zoo: Sequence[tuple[str, AnyNetConfig]]) -> LadderP
 
 
 def _sample(
-    settings: Settings, n: int, rng: np.random.Generator, space: AnyNetSpace
+    settings: LadderSettings, n: int, rng: np.random.Generator, space: AnyNetSpace
 ) -> tuple[AnyNetConfig, ...]:
     """n networks whose padded work is affordable too; a fifth more are drawn until there are enough."""
     kept: list[AnyNetConfig] = []
@@ -156,7 +156,7 @@ def padded_mf(config: AnyNetConfig, resolution: int) -> float:
 
 
 def _designed(
-    settings: Settings, pool: Sequence[AnyNetConfig], zoo: Sequence[AnyNetConfig]
+    settings: LadderSettings, pool: Sequence[AnyNetConfig], zoo: Sequence[AnyNetConfig]
 ) -> list[AnyNetConfig]:
     n = settings.nets - settings.held_out - len(zoo)
     nets = [Net.of(c, settings.resolution) for c in (*pool, *zoo)]
@@ -171,7 +171,7 @@ def zoo_rungs(names: Iterable[str] = ZOO) -> list[tuple[str, AnyNetConfig]]:
     return [(zoo.find(name).name, zoo.find(name).config) for name in names]
 
 
-def plan_in(folder: Path, settings: Settings) -> LadderPlan:
+def plan_in(folder: Path, settings: LadderSettings) -> LadderPlan:
     """The folder's plan, drawn and kept there the first time.
 
     Raises UsageError where the folder holds a ladder of other settings.

@@ -136,7 +136,7 @@ class OutputParity:
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
+class MeasurementProvenance:
     """When, by which command and with which versions it was made."""
 
     utc: str
@@ -158,7 +158,7 @@ class Measurement:
     memory: Memory | None
     environment: Environment
     validity: Validity
-    provenance: Provenance
+    provenance: MeasurementProvenance
     parity: OutputParity | None = None
 
     @property

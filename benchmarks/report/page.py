@@ -23,7 +23,7 @@ from .summary import figure
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ConditionSection:
     """Everything measured under one condition, fastest first."""
 
     title: str
@@ -38,7 +38,7 @@ class Page:
     title: str
     source: str
     devices: tuple[tuple[tuple[str, str], ...], ...]
-    sections: tuple[Section, ...]
+    sections: tuple[ConditionSection, ...]
     differences: tuple[LatencyChange, ...] | None
     valid: int
     total: int
@@ -88,7 +88,7 @@ def page(
         title=title,
         source=source,
         devices=tuple(devices.values()),
-        sections=tuple(Section(str(c), r, laws.get(c)) for c, r in table.items()),
+        sections=tuple(ConditionSection(str(c), r, laws.get(c)) for c, r in table.items()),
         differences=None if old is None else compare(table, rows(old, rng)),
         valid=sum(m.valid for m in measurements),
         total=len(measurements),

@@ -28,7 +28,7 @@ PLACE = re.compile(r"\{(\w+)(?::(\w+))?\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Clause:
     """An input compared with a value, or with another input."""
 
     name: str
@@ -37,7 +37,7 @@ class Comparison:
     other: str = ""
 
     @classmethod
-    def of(cls, told: Sequence[object]) -> Comparison:
+    def of(cls, told: Sequence[object]) -> Clause:
         """The condition of `[input, comparison, value]`; a value `{"input": name}` is another input's."""
         name, compare, value = told
         other = value["input"] if isinstance(value, dict) else ""
@@ -58,7 +58,7 @@ class Level:
     """How bad it is where all of `when` holds."""
 
     severity: Severity
-    when: tuple[Comparison, ...]
+    when: tuple[Clause, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class VerdictRule:
 
     id: str
     name: str
-    when: tuple[Comparison, ...]
+    when: tuple[Clause, ...]
     unless: tuple[str, ...]
     levels: tuple[Level, ...]
     sentence: str
@@ -105,8 +105,8 @@ def rules() -> tuple[VerdictRule, ...]:
     )
 
 
-def _conditions(told: Sequence[Sequence[object]]) -> tuple[Comparison, ...]:
-    return tuple(Comparison.of(c) for c in told)
+def _conditions(told: Sequence[Sequence[object]]) -> tuple[Clause, ...]:
+    return tuple(Clause.of(c) for c in told)
 
 
 def judge(seen: Observation, plan: MeasuredPlan, device: Device) -> Validity:

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     import numpy as np
 
-    from regnet_edge.benchmarks.law.advise import Adviser, Budget, Candidate, Tried
+    from regnet_edge.benchmarks.law.advise import AdvisedNet, Adviser, Budget, Tried
     from regnet_edge.benchmarks.law.points import Wanted
     from regnet_edge.benchmarks.record.measurement import Measurement
 
@@ -100,7 +100,7 @@ def command(
         _print_tried(_try_out(top, adviser, lines[0], out, host), budget)
 
 
-def _print_json(remark: str, choices: Sequence[Candidate], tried: Sequence[Tried], budget: Budget) -> None:
+def _print_json(remark: str, choices: Sequence[AdvisedNet], tried: Sequence[Tried], budget: Budget) -> None:
     import json
 
     from regnet_edge.benchmarks.law.advise import pick
@@ -142,7 +142,7 @@ def _adviser(
     return [m for m in lines if m.valid and Condition.of(m) == condition], adviser, remark
 
 
-def _print_choices(choices: Sequence[Candidate]) -> None:
+def _print_choices(choices: Sequence[AdvisedNet]) -> None:
     from regnet_edge.cli._tables import millions, print_table
 
     print_table(
@@ -162,7 +162,7 @@ def _print_choices(choices: Sequence[Candidate]) -> None:
     )
 
 
-def _warn(choices: Sequence[Candidate]) -> None:
+def _warn(choices: Sequence[AdvisedNet]) -> None:
     outside = sum(not c.inside for c in choices)
     if outside:
         click.echo(
@@ -173,7 +173,7 @@ def _warn(choices: Sequence[Candidate]) -> None:
 
 
 def _try_out(
-    choices: Sequence[Candidate], adviser: Adviser, like: Measurement, out: Path, host: str
+    choices: Sequence[AdvisedNet], adviser: Adviser, like: Measurement, out: Path, host: str
 ) -> list[Tried]:
     """Made and measured as `like` was."""
     from dataclasses import replace
@@ -195,7 +195,7 @@ def _try_out(
         host_options(HostOptions(), host, ()),
     )  # fmt: skip
 
-    def build(choice: Candidate) -> Path:
+    def build(choice: AdvisedNet) -> Path:
         click.echo(f"making {choice.name}", err=True)
         [path] = files.make(choice.name, choice.rule.anynet(), (like.artifact.precision,))
         files.verify(path)

@@ -70,7 +70,9 @@ def command(
     from regnet_edge.benchmarks.hosts import HostOptions
     from regnet_edge.benchmarks.law import ladder
 
-    settings = ladder.Settings(target, workbench.precisions(precision), nets, resolution, seed, max_mf=max_mf)
+    settings = ladder.LadderSettings(
+        target, workbench.precisions(precision), nets, resolution, seed, max_mf=max_mf
+    )
     how = plan.Plan(
         threads=(threads,), affinity=affinity, min_runs=min_runs, min_seconds=min_seconds, rounds=1, retries=1
     )

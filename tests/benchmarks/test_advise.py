@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from regnet_edge.benchmarks.doubles.simulated import SimulatedDevice
 from regnet_edge.benchmarks.law.advise import (
+    AdvisedNet,
     Adviser,
     Budget,
-    Candidate,
     finalists,
     front,
     pick,
@@ -51,7 +51,7 @@ def adviser() -> Adviser:
 
 
 @pytest.fixture(scope="module")
-def choices(adviser: Adviser) -> list[Candidate]:
+def choices(adviser: Adviser) -> list[AdvisedNet]:
     return adviser.search(BUDGET, np.random.default_rng(1), draws=DRAWS)
 
 
@@ -60,10 +60,10 @@ class Shop:
 
     def __init__(self, broken: str = "", slow: Sequence[str] = ()) -> None:
         self.device = SimulatedDevice(np.random.default_rng(5), network_noise=0.0)
-        self.choices: dict[str, Candidate] = {}
+        self.choices: dict[str, AdvisedNet] = {}
         self.broken, self.slow = broken, slow
 
-    def build(self, choice: Candidate) -> Path:
+    def build(self, choice: AdvisedNet) -> Path:
         if choice.name == self.broken:
             raise ConversionError("the file computes something else; nothing was kept")
         self.choices[f"{choice.name}.tflite"] = choice
@@ -76,7 +76,7 @@ class Shop:
             yield self.device.record(choice.name, choice.rule.anynet(), 224, file=file.name, factor=factor)
 
 
-def test_choices_keep_to_every_limit_and_to_the_refined_space(choices: list[Candidate]) -> None:
+def test_choices_keep_to_every_limit_and_to_the_refined_space(choices: list[AdvisedNet]) -> None:
     assert choices
     for choice in choices:
         assert choice.interval.high_ms <= BUDGET.latency_ms
@@ -91,7 +91,7 @@ def test_choices_keep_to_every_limit_and_to_the_refined_space(choices: list[Cand
 
 
 def test_a_larger_budget_buys_more_flops_and_a_file_limit_fewer(
-    adviser: Adviser, choices: list[Candidate]
+    adviser: Adviser, choices: list[AdvisedNet]
 ) -> None:
     rng = np.random.default_rng(1)
     more = adviser.search(Budget(30.0), rng, draws=DRAWS)
@@ -101,13 +101,13 @@ def test_a_larger_budget_buys_more_flops_and_a_file_limit_fewer(
     assert max(c.complexity.params for c in small) < 2.1e6
 
 
-def test_the_budget_holds_on_the_device_for_nearly_every_choice(choices: list[Candidate]) -> None:
+def test_the_budget_holds_on_the_device_for_nearly_every_choice(choices: list[AdvisedNet]) -> None:
     device = SimulatedDevice(np.random.default_rng(9))
     times = [device.record(c.name, c.rule.anynet()).median_ms for c in choices]
     assert np.mean(np.array(times) <= BUDGET.latency_ms) > 0.85
 
 
-def test_the_same_seed_gives_the_same_advice(adviser: Adviser, choices: list[Candidate]) -> None:
+def test_the_same_seed_gives_the_same_advice(adviser: Adviser, choices: list[AdvisedNet]) -> None:
     again = adviser.search(BUDGET, np.random.default_rng(1), draws=DRAWS)
     assert [c.name for c in again] == [c.name for c in choices]
 
@@ -124,7 +124,7 @@ def test_an_impossible_budget_is_refused(adviser: Adviser) -> None:
         Budget(0.0)
 
 
-def test_no_choice_of_the_front_is_beaten_by_another(choices: list[Candidate]) -> None:
+def test_no_choice_of_the_front_is_beaten_by_another(choices: list[AdvisedNet]) -> None:
     kept = front(choices)
     assert kept[0] == choices[0]
     for choice in kept:
@@ -134,7 +134,7 @@ def test_no_choice_of_the_front_is_beaten_by_another(choices: list[Candidate]) -
         )
 
 
-def test_finalists_are_like_what_was_measured_where_such_exist(choices: list[Candidate]) -> None:
+def test_finalists_are_like_what_was_measured_where_such_exist(choices: list[AdvisedNet]) -> None:
     top = finalists([replace(choices[0], inside=False), *(replace(c, inside=True) for c in choices[1:])])
     assert [c.name for c in top] == [c.name for c in choices[1:6]]
     outside = [replace(c, inside=False) for c in choices]
@@ -145,7 +145,7 @@ def test_sizes_follow_the_measured_files(adviser: Adviser) -> None:
     assert adviser.size == pytest.approx([20_000, 4.0], rel=0.01)
 
 
-def test_the_pick_has_the_most_flops_of_those_that_hold_when_measured(choices: list[Candidate]) -> None:
+def test_the_pick_has_the_most_flops_of_those_that_hold_when_measured(choices: list[AdvisedNet]) -> None:
     top = finalists(choices)
     bench = Shop(broken=top[0].name, slow=[top[1].name])
     tried = try_out(top, bench.build, bench.measure)
@@ -157,7 +157,7 @@ def test_the_pick_has_the_most_flops_of_those_that_hold_when_measured(choices: l
     assert chosen is tried[2]
 
 
-def test_where_nothing_holds_nothing_is_picked(choices: list[Candidate]) -> None:
+def test_where_nothing_holds_nothing_is_picked(choices: list[AdvisedNet]) -> None:
     top = finalists(choices)
     bench = Shop(slow=[c.name for c in top])
     assert pick(try_out(top, bench.build, bench.measure), BUDGET) is None
@@ -166,7 +166,7 @@ def test_where_nothing_holds_nothing_is_picked(choices: list[Candidate]) -> None
     assert pick(try_out(top, honest.build, honest.measure), small) is None
 
 
-def test_a_disturbed_measurement_decides_nothing(choices: list[Candidate]) -> None:
+def test_a_disturbed_measurement_decides_nothing(choices: list[AdvisedNet]) -> None:
     bench = Shop()
     top = finalists(choices)[:1]
     bench.device = replace(bench.device, disturbed=frozenset({f"{top[0].name}.tflite"}))

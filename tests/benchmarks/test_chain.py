@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from regnet_edge.benchmarks.law import study as studies
-from regnet_edge.benchmarks.law.advise import Adviser, Budget, Candidate, pick, try_out
+from regnet_edge.benchmarks.law.advise import AdvisedNet, Adviser, Budget, pick, try_out
 from regnet_edge.benchmarks.law.ladder import Climb, LadderProgress, Rung, make_all
 from regnet_edge.benchmarks.law.points import select
 from regnet_edge.benchmarks.plan import Plan
@@ -70,7 +70,7 @@ def test_a_ladder_is_measured_a_law_fitted_and_a_net_advised_that_keeps_to_the_b
     candidates = adviser.search(budget, rng, (REGNET_X,), draws=12)
     smallest = min(candidates, key=lambda c: c.complexity.params)
 
-    def build(candidate: Candidate) -> Path:
+    def build(candidate: AdvisedNet) -> Path:
         [path] = made(candidate.name, candidate.rule.anynet())
         Files(path.parent, "onnx", SIZE).verify(path)
         return path

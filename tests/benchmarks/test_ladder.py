@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,8 +21,8 @@ from regnet_edge.benchmarks.law.ladder import (
     Climb,
     LadderPlan,
     LadderProgress,
+    LadderSettings,
     Rung,
-    Settings,
     draw,
     estimate,
     held_out_beside,
@@ -41,7 +42,7 @@ from regnet_edge.config import AnyNetConfig, RegNetConfig
 from regnet_edge.errors import ConversionError, MeasurementError, UnknownNameError, UsageError
 from regnet_edge.request import ExportRequest, ModelSpec, Precision, WeightsRef
 
-SETTINGS = Settings("tflite", ("fp32", "int8"), nets=16, pool=200)
+SETTINGS = LadderSettings("tflite", ("fp32", "int8"), nets=16, pool=200)
 OTHER = replace(SETTINGS, precisions=("fp32",))
 ZOO = [("regnetx_400mf", RegNetConfig(22, 24, 24.48, 2.54, 16).anynet())]
 
@@ -128,9 +129,9 @@ def test_a_plan_file_reads_back_and_a_folder_keeps_its_plan(
 
 def test_settings_that_cannot_carry_a_law_are_refused() -> None:
     with pytest.raises(UsageError, match="at least 16 networks, not 5"):
-        Settings("tflite", ("fp32",), nets=5)
+        LadderSettings("tflite", ("fp32",), nets=5)
     with pytest.raises(UsageError, match="pass --precision fp32"):
-        Settings("tflite", ())
+        LadderSettings("tflite", ())
 
 
 def test_visits_go_there_and_back_and_leave_out_what_is_done() -> None:
@@ -244,7 +245,7 @@ def test_the_command_plans_measures_and_goes_on(tmp_path: Path, monkeypatch: pyt
     bench = Device(LadderPlan(SETTINGS, ()))
     monkeypatch.setattr("regnet_edge.benchmarks.law.ladder.zoo_rungs", lambda: ZOO)
     monkeypatch.setattr(Files, "make", make)
-    monkeypatch.setattr(Bench, "measure", lambda self, paths: bench.measure(paths))
+    monkeypatch.setattr(Bench, "staying", lambda self: contextlib.nullcontext(bench.measure))
     arguments = ["--nets", "16", "--out", str(tmp_path)]
     planned = CliRunner().invoke(command, [*arguments, "--plan-only"])
     assert planned.exit_code == 0, planned.output

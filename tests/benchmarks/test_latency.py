@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from regnet_edge.benchmarks.doubles.simulated import SimulatedDevice
-from regnet_edge.benchmarks.law.advise import Candidate, try_out
+from regnet_edge.benchmarks.law.advise import AdvisedNet, try_out
 from regnet_edge.benchmarks.law.net_table import net_table
 from regnet_edge.benchmarks.law.points import points_by_condition
 from regnet_edge.benchmarks.record.measurement import Measurement, Validity
@@ -59,7 +59,7 @@ def advised(measurements: Sequence[Measurement]) -> float:
     def measure(_: Sequence[Path]) -> Iterator[Measurement]:
         yield from measurements
 
-    candidate: Candidate = Net()  # type: ignore[assignment]  # only its name is looked at
+    candidate: AdvisedNet = Net()  # type: ignore[assignment]  # only its name is looked at
     [tried] = try_out([candidate], lambda _: Path(RECORD.artifact.file), measure)
     assert tried.latency is not None
     return tried.latency.median_ms
