@@ -55,9 +55,7 @@ def test_what_no_browser_runs_is_refused_by_name(cli: Cli, described: Callable[.
     told["request"]["options"] = {"io": "int8"}
     sidecar.write_text(json.dumps(told))
     for verb in (("bundle", "web"), ("benchmark", "--host", "web")):
-        refused(
-            cli(*verb, str(pte), str(onnx)), 2, "net.pte is no .tflite file, the only kind a browser"
-        )
+        refused(cli(*verb, str(pte), str(onnx)), 2, "net.pte is no .tflite file, the only kind a browser")
         refused(cli(*verb, str(two)), 2, "two.tflite takes 2 images at once")
         refused(cli(*verb, str(int8)), 2, "io.tflite takes int8, which LiteRT.js does not")
     refused(cli("bundle", "web", "nowhere.tflite"), 1, "no artifact at nowhere.tflite")
@@ -72,9 +70,7 @@ def test_files_of_other_targets_are_left_out_by_name(cli: Cli, described: Callab
     refused(done, 1, "nowhere has no litertjs-core")
 
 
-def test_a_browser_s_options_are_refused_for_another_host(
-    cli: Cli, described: Callable[..., Path]
-) -> None:
+def test_a_browser_s_options_are_refused_for_another_host(cli: Cli, described: Callable[..., Path]) -> None:
     path = str(described("net.tflite", "tflite"))
     for option in (("--https",), ("--open",), ("--wait", "5")):
         refused(cli("benchmark", path, *option), 2, "--https, --open and --wait are about a browser")
