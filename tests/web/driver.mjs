@@ -44,7 +44,7 @@ const commands = {
   reload: ({ page }) => page.reload().then(() => null),
   click: ({ page }, { selector }) => page.click(selector).then(() => null),
   press: ({ page }, { key }) => page.keyboard.press(key).then(() => null),
-  check: ({ page }, { selector, on }) => page.setChecked(selector, on).then(() => null),
+  check: ({ page }, { selector, checked }) => page.setChecked(selector, checked).then(() => null),
   choose: ({ page }, { selector, value }) => page.selectOption(selector, value).then(() => null),
   text: ({ page }, { selector }) => page.innerText(selector),
   shown: ({ page }, { selector }) => page.isVisible(selector),

@@ -122,6 +122,11 @@ class Session:
                 return found
         raise AssertionError("".join(self.said))
 
+    def address(self, scheme: str) -> str:
+        """The address that it shows, with the name by which the browser reaches this machine."""
+        port, token = self.hears(rf"{scheme}://[\d.]+:(\d+)/#token=(\S+)").groups()
+        return f"{scheme}://phone.test:{port}/#token={token}"
+
     def ends(self) -> int:
         """The exit code."""
         out, err = self.process.communicate(timeout=240)
@@ -143,33 +148,28 @@ def session(tmp_path: Path, litert: Path) -> Iterator[Callable[..., Session]]:
         each.process.wait()
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_phone_that_opens_the_address_measures_for_the_computer(
-    browser: Browser, session: Callable[..., Session], files: tuple[Artifact, ...], cli: Cli, scheme: str
+def test_a_phone_that_opens_the_secure_address_measures_with_threads(
+    browser: Browser, session: Callable[..., Session], files: tuple[Artifact, ...], cli: Cli
 ) -> None:
-    secure = ("--https", "--threads", "2") if scheme == "https" else ()
-    run = session(str(files[1].path), *QUICK, *secure)
-    port, token = run.hears(rf"{scheme}://[\d.]+:(\d+)/#token=(\S+)").groups()
-    page = browser.open(f"{scheme}://phone.test:{port}/#token={token}")
+    run = session(str(files[1].path), *QUICK, "--https", "--threads", "2")
+    page = browser.open(run.address("https"))
     assert run.ends() == 0, run.said
     page.wait(condition="/all it asked for/.test(document.getElementById('session').textContent)")
     assert page.seen()["errors"] == []
     page.close()
     [m] = read_lines(run.results)
-    assert (m.device.transport, m.runtime.name, m.plan.threads) == ("web", "litert", 1 + (scheme == "https"))
-    assert m.environment.isolated is (scheme == "https")
+    assert (m.device.transport, m.runtime.name, m.plan.threads) == ("web", "litert", 2)
+    assert m.environment.isolated is True
     assert any("measuring" in line for line in run.said), "progress"
     assert cli("report", str(run.results), "-o", "report.html").returncode == 0
 
 
-def test_a_spent_address_and_a_second_thread_on_plain_http_are_told(
+def test_plain_http_gives_one_thread_and_an_address_is_good_for_one_page(
     browser: Browser, session: Callable[..., Session], files: tuple[Artifact, ...]
 ) -> None:
-    run = session(str(files[1].path), *QUICK, "--threads", "2")
-    address = "http://phone.test:{}/#token={}".format(
-        *run.hears(r"http://[\d.]+:(\d+)/#token=(\S+)").groups()
-    )
-    first, second = browser.open(address), None
+    run = session(str(files[1].path), *QUICK, "--threads", "1,2")
+    address = run.address("http")
+    first = browser.open(address)
     first.wait(condition="/Leave this page open/.test(document.getElementById('session').textContent)")
     second = browser.open(address)
     second.says("this address was used already; start the measurement again for a new one")
@@ -177,6 +177,8 @@ def test_a_spent_address_and_a_second_thread_on_plain_http_are_told(
     wrong.says("this address is not the one that the terminal shows")
     assert run.ends() == 1
     assert "this page has one thread only" in "".join(run.said)
+    [m] = read_lines(run.results)
+    assert (m.plan.threads, m.environment.isolated) == (1, False)
     for page in (first, second, wrong):
         page.close()
 
@@ -185,10 +187,7 @@ def test_what_came_before_the_phone_gave_up_stays(
     browser: Browser, session: Callable[..., Session], files: tuple[Artifact, ...]
 ) -> None:
     run = session(*(str(f.path) for f in files), *QUICK)
-    address = "http://phone.test:{}/#token={}".format(
-        *run.hears(r"http://[\d.]+:(\d+)/#token=(\S+)").groups()
-    )
-    page = browser.open(address)
+    page = browser.open(run.address("http"))
     run.hears(r"\[1/2\].*ms, \d+ runs")
     page.click(selector="#cancel")
     assert run.ends() == 1
