@@ -90,7 +90,8 @@ def resolve(choice: ModelChoice) -> tuple[ModelSpec, str]:
     )
     licence_text = licence.licence if licence else ""
     spec = ModelSpec(subject.name, subject.config, subject.weights, how, labels, licence_text, provenance)
-    pictures = () if subject.weights.kind == "untrained" else _about_pictures(spec)
+    silent = subject.weights.kind in ("untrained", "shipped") and choice.pictures == NOTHING
+    pictures = () if silent else _about_pictures(spec)
     return spec, "\n".join(filter(None, (*subject.notes, *pictures)))
 
 

@@ -110,7 +110,8 @@ def described(found: Checkpoint, layout: Layout) -> Iterator[Said]:
         yield trainers.of_published(known, "recognised", f"{known.package} {known.name}, by its sha256")
         return
     hint = published.by_file_name(found.path.name)
-    if hint is not None and not hint.refusal:
+    shapes = fit.identify(found.tensors, layout)
+    if hint is not None and not hint.refusal and shapes and shapes.name == hint.entry.name:
         told = trainers.of_published(hint, "assumed", f"{hint.package} {hint.name}, by its name alone")
         yield Said(told.origin, told.settings)
 

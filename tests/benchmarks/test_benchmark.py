@@ -720,7 +720,7 @@ def test_measured_lines_stay_when_a_later_artifact_fails(onnx_artifact: Path, tm
     model = ModelSpec("net", CONFIG, WeightsRef("untrained"), SMALL)
     Artifact.describe(broken, ExportRequest(model, "onnx"), Structure(1, 0, {}), {}, 1.0).save()
     out = tmp_path / "r.jsonl"
-    out.write_text('{"half a li')
+    out.write_text('{"version":1,"half a li')
     done = run(broken, onnx_artifact, *QUICK, "--rounds", "1", "-o", out)
     assert isinstance(done.exception, MeasurementError)
     assert str(done.exception).startswith("broken.onnx (onnxruntime): this machine: the runtime failed with")

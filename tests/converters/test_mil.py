@@ -384,7 +384,7 @@ def test_the_evaluator_reads_the_package_on_disk_and_nothing_else(copied):
 
 def test_reading_a_package_loads_neither_coremltools_nor_torch(package):
     code = (
-        "import sys; from pathlib import Path; from regnet_edge.converters.mil import program;"
+        "import sys; from pathlib import Path; from regnet_edge.converters.coreml.mil import program;"
         f"program.load(Path({str(package)!r})); sys.exit(bool({{'coremltools', 'torch'}} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

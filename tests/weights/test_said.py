@@ -401,6 +401,11 @@ class TestTheUsersWord:
         assert "states another network" in note
 
 
+def test_a_published_name_is_no_hint_for_a_net_of_other_shapes(net: RegNet, tmp_path: Path) -> None:
+    weights.write(net, tmp_path / "regnety_040_ra3-670e1166.pth", "timm")
+    assert spec_of(tmp_path / "regnety_040_ra3-670e1166.pth").preprocessing == IMAGENET
+
+
 class TestHeads:
     def test_a_head_of_as_many_classes_is_the_files_own(self, tmp_path: Path) -> None:
         made = build_latency_subject(replace(SMALL, num_classes=10))
