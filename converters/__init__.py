@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from regnet_edge.model import RegNet
 
     from .graph.locate import Op
+    from .opened import OpenedFile
 
     Floats = NDArray[np.float32]
 
@@ -88,6 +89,9 @@ class Converter(Protocol):
 
     def run(self, artifact: Artifact, images: Floats) -> Floats:
         """Logits (n, classes) of normalized images (n, channels, r, r), any n."""
+
+    def opened(self, path: Path) -> OpenedFile:
+        """Any file of this format, ours or not, ready to run; ArtifactError where it takes no image."""
 
     def reader(self, artifact: Artifact, net: RegNet, images: Floats) -> Reader:
         """The inside of a file made from `net` (folded), for blame; raises UsageError where it has none.

@@ -54,12 +54,15 @@ def _of_folder(model: ModelSpec, folder: Path, count: int | None, exact: bool) -
 
     every = read_folder(folder, exact=exact)
     drawn = data.sample(every, min(count or len(every), len(every)), seed=0)
-    labelled, origin = with_classes(drawn, model)
-    return Drawn(labelled, replace(origin, source=str(folder), found=len(every)))
+    seen, origin = labelled(drawn, model.labels, model.config.num_classes)
+    return Drawn(seen, replace(origin, source=str(folder), found=len(every)))
 
 
-def with_classes(pictures: Pictures, model: ModelSpec) -> tuple[Pictures, ImagesRef]:
-    """The pictures with the model's classes as labels, or none where their folders do not match."""
+def labelled(pictures: Pictures, labels: tuple[str, ...], classes: int) -> tuple[Pictures, ImagesRef]:
+    """The pictures with a model's classes as labels, or none where their folders do not match them.
+
+    labels may be empty: then numbers match, and ImageNet's names and ids where there are 1,000 classes.
+    """
     import numpy as np
 
     from regnet_edge.classes import match
@@ -68,11 +71,10 @@ def with_classes(pictures: Pictures, model: ModelSpec) -> tuple[Pictures, Images
     if pictures.labels is None:
         why = "no labels: the pictures lie in no class folders"
         return pictures, replace(origin, remarks=(why, *origin.remarks))
-    found = match(pictures.class_names, model.labels, model.config.num_classes)
+    found = match(pictures.class_names, labels, classes)
     if not found:
         why = f"no labels: {found.problem}"
         bare = replace(pictures, labels=None, class_names=())
         return bare, replace(origin, remarks=(why, *origin.remarks))
-    labels = np.array(found.classes, np.int64)[pictures.labels]
-    named = replace(pictures, labels=labels, class_names=model.labels)
+    named = replace(pictures, labels=np.array(found.classes, np.int64)[pictures.labels], class_names=labels)
     return named, replace(origin, classes=found.by_folder, by=found.by)

@@ -19,6 +19,7 @@ from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
 from ..graph.fx import image_of, of_fx
 from ..graph.locate import owned
+from ..opened import OpenedFile
 from ..options import TargetOptions, option, read
 from ..quiet import coremltools
 from ..shortcuts import ways
@@ -113,6 +114,12 @@ class CoreML:
         from .mil.evaluator import open_evaluator
 
         return open_evaluator(artifact.path).run(given)
+
+    def opened(self, path: Path) -> OpenedFile:
+        """Any .mlpackage, ready to run, as its own program describes it."""
+        from .opened import opened
+
+        return opened(path)
 
     def reader(self, artifact: Artifact, net: RegNet, images: Floats) -> Reader:
         """The file's inside, for blame."""

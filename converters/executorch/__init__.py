@@ -14,6 +14,7 @@ from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
+from ..opened import OpenedFile
 from ..options import TargetOptions, option, read
 from ..quiet import quiet
 from ..shortcuts import Taken, take, ways
@@ -84,7 +85,14 @@ class ExecuTorch:
                 " might crash on it; convert the model again"
             )
         program = open_program(artifact.path)
-        return in_batches(lambda batch: _forward(program, batch), images, artifact.request.batch)
+        method = loaded(program)
+        return in_batches(lambda batch: execute(method, batch), images, artifact.request.batch)
+
+    def opened(self, path: Path) -> OpenedFile:
+        """Any .pte, ready to run, as its own graph describes it."""
+        from .opened import opened
+
+        return opened(path)
 
     def reader(self, artifact: Artifact, net: RegNet, images: Floats) -> Reader:
         """The file's inside, for blame."""
@@ -132,12 +140,25 @@ def open_program(path: Path) -> Any:
             raise ArtifactError(f"ExecuTorch refuses {path} ({reason}); convert the model again") from error
 
 
-def _forward(program: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+def loaded(program: Any) -> Any:
+    """The program's method forward; raises ArtifactError where the runtime cannot load it."""
+    with quiet() as said:
+        try:
+            return program.load_method("forward")
+        except RuntimeError as error:
+            reason = said.last_line() or str(error)
+            raise ArtifactError(
+                f"ExecuTorch cannot load forward ({reason}); convert the model again"
+            ) from error
+
+
+def execute(method: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a loaded method answers for a batch of its size."""
     import torch
 
     with quiet() as said:
         try:
-            outputs = program.load_method("forward").execute([torch.from_numpy(batch)])
+            outputs = method.execute([torch.from_numpy(batch)])
         except RuntimeError as error:
             reason = said.last_line() or str(error)
             raise ArtifactError(

@@ -13,6 +13,7 @@ from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
+from ..opened import OpenedFile
 from ..options import TargetOptions
 from ..quiet import quiet
 from ..tools import versions
@@ -80,6 +81,12 @@ class Onnx:
             return logits
 
         return in_batches(forward, images, artifact.request.batch)
+
+    def opened(self, path: Path) -> OpenedFile:
+        """Any .onnx, ready to run, as its own graph describes it."""
+        from .opened import opened
+
+        return opened(path)
 
     def reader(self, artifact: Artifact, net: RegNet, images: Floats) -> Reader:
         """The file's inside, for blame."""

@@ -14,6 +14,7 @@ from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
+from ..opened import OpenedFile
 from ..options import TargetOptions, option, read
 from ..quiet import quiet
 from ..shortcuts import Taken, take, ways
@@ -108,6 +109,12 @@ class TFLite:
             return to_real(runner(**{INPUT_NAME: to_steps(batch, entry)})[OUTPUT_NAME], exit_)
 
         return in_batches(forward, nhwc, artifact.request.batch)
+
+    def opened(self, path: Path) -> OpenedFile:
+        """Any .tflite, ready to run, as its own graph describes it."""
+        from .opened import opened
+
+        return opened(path)
 
     def reader(self, artifact: Artifact, net: RegNet, images: Floats) -> Reader:
         """The file's inside, for blame."""

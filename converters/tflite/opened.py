@@ -1,0 +1,55 @@
+"""Any .tflite as a function from images to answers: its own layout, types and quantization."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from regnet_edge.errors import ArtifactError
+
+from ..opened import ImageInput, OpenedFile
+from .runtime import open_interpreter, to_real, to_steps
+
+if TYPE_CHECKING:
+    from .. import Floats
+
+
+def opened(path: Path) -> OpenedFile:
+    """The file, ready to run."""
+    from . import metadata
+
+    interpreter = open_interpreter(path)
+    entries, exit_ = interpreter.get_input_details(), interpreter.get_output_details()[0]
+    shapes = [_shape(entry) for entry in entries]
+    image = ImageInput.of(path, shapes, "NHWC", **_numbers(path, entries[0]))
+    if image.batch == 0:  # a dynamic batch is allocated for one image
+        image = ImageInput.of(path, [(1, *shapes[0][1:])], "NHWC", **_numbers(path, entries[0]))
+
+    def forward(images: Floats) -> Floats:
+        entry = entries[0]
+        steps = images.astype(entry["dtype"]) if image.raw else to_steps(images, entry)
+        interpreter.set_tensor(entry["index"], steps)
+        interpreter.invoke()
+        return to_real(interpreter.get_tensor(exit_["index"]), exit_)
+
+    return OpenedFile(path, image, forward, metadata(path))
+
+
+def _shape(entry: Any) -> list[int]:
+    return [int(n) for n in entry.get("shape_signature", entry["shape"])]
+
+
+def _numbers(path: Path, entry: Any) -> dict[str, Any]:
+    """The range of the real numbers that the input's type holds, or that it takes pixels."""
+    kind = np.dtype(entry["dtype"])
+    scale, zero = entry["quantization"]
+    if kind == np.float32:
+        return {}
+    if kind.kind not in "iu" or kind.itemsize > 2:
+        raise ArtifactError(f"the input of {path} is of type {kind}, no image; only images are given")
+    if not scale:
+        return {"raw": True}
+    limits = np.iinfo(kind)
+    return {"lowest": float((limits.min - zero) * scale), "highest": float((limits.max - zero) * scale)}
