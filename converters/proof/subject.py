@@ -7,7 +7,7 @@ says where it was taken from.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,9 @@ from regnet_edge.artifact import Artifact, sidecar_of
 from regnet_edge.data import Labelled, Pixels, normalize
 from regnet_edge.errors import UsageError
 from regnet_edge.labels import imagenet_labels
-from regnet_edge.request import IMAGENET, Color, Preprocessing
+from regnet_edge.provenance import Origin
+from regnet_edge.request import Preprocessing
+from regnet_edge.weights.said import Said, Settings, combined
 
 from .. import targets
 from .metrics import softmax
@@ -69,23 +71,22 @@ class Subject:
         return self.labels[index] if index < len(self.labels) else str(index)
 
 
-def subject(path: Path, stated: Preprocessing | None = None, labels: tuple[str, ...] = ()) -> Subject:
+def subject(path: Path, stated: Sequence[Said] = (), labels: tuple[str, ...] = ()) -> Subject:
     """The file with what is known of it: stated by the user, by its sidecar, by itself, else assumed.
 
     Raises ArtifactError for a file that no runtime here takes, or that is no image classifier, and
     UsageError where what was stated does not fit it.
     """
     converter = _converter(path)
-    own = Artifact.load(path) if sidecar_of(path).exists() else None
-    if not path.exists():
-        Artifact.load(path)  # says what is missing
-    opened = converter.opened(path)
-    if own is not None:
-        model = own.request.model
-        made = Subject(path.name, opened, stated or model.preprocessing, labels or model.labels)
+    if not path.exists() or sidecar_of(path).exists():
+        model = Artifact.load(path).request.model
+        own = Said(Origin("file", "sidecar"), Settings.of(model.preprocessing), labels=model.labels)
+        opened = converter.opened(path)
     else:
-        how, notes = (stated, []) if stated else _preprocessing(opened)
-        made = Subject(path.name, opened, how, labels or _own_labels(opened.metadata), tuple(notes))
+        opened = converter.opened(path)
+        own = _said_inside(opened)
+    how, origins = combined([*stated, own, *_recognised(opened.input)], opened.input.channels)
+    made = Subject(path.name, opened, how, labels or own.labels, _notes(path.name, how, origins))
     _check(made)
     return made
 
@@ -112,39 +113,47 @@ def _converter(path: Path) -> Converter:
     raise UsageError(f"{path} is no file of a known format; give one that ends in {suffixes}")
 
 
-def _own_labels(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    stored = metadata.get("regnet_edge.labels", "")
-    return tuple(stored.split("\n")) if stored else ()
+def _said_inside(opened: OpenedFile) -> Said:
+    """What a file without a sidecar has in its metadata, where regnet-edge made it."""
+    origin, stored = Origin("file", "its metadata"), opened.metadata.get("regnet_edge.preprocessing")
+    if not stored:
+        return Said(origin)
+    names = opened.metadata.get("regnet_edge.labels", "")
+    how = codec.from_json(json.loads(stored), Preprocessing)
+    return Said(origin, Settings.of(how), labels=tuple(names.split("\n")) if names else ())
 
 
-def _preprocessing(opened: OpenedFile) -> tuple[Preprocessing, list[str]]:
-    """What a file without a sidecar says of its pictures, or what most nets take, with a note."""
-    name, given = opened.path.name, opened.input
-    if stored := opened.metadata.get("regnet_edge.preprocessing"):
-        return codec.from_json(json.loads(stored), Preprocessing), []
-    side = given.height or IMAGENET.resolution
+def _recognised(given: ImageInput) -> Iterator[Said]:
+    """The size of the input, and the scaling of one whose type holds 0..1, -1..1 or pixels alone."""
     if given.height != given.width:
-        raise UsageError(f"{name} takes {given.width}x{given.height} pixels; only square inputs are run here")
-    color: Color = "GRAY" if given.channels == 1 else "RGB"
-    base = replace(IMAGENET, resolution=side, resize_px=int(side / 0.875))
-    mean, std, why = _scaling(given)
-    n = 1 if color == "GRAY" else 3
-    how = replace(base, color=color, mean=mean[:n], std=std[:n])
-    kind = "recognised by its input type" if why else "assumed: ImageNet's mean and std"
-    note = f"{name} does not say how pictures are prepared; {kind}{why}, short side {how.resize_px}"
-    return how, [f"{note}, centre crop; state it with --preprocessing FILE"]
-
-
-def _scaling(given: ImageInput) -> tuple[tuple[float, ...], tuple[float, ...], str]:
-    """Mean, std and a clause: from the numbers that a quantized input holds; ImageNet's where it is float."""
+        raise UsageError(
+            f"the file takes {given.width}x{given.height} pixels; only square ones are made here"
+        )
+    if given.height:
+        yield Said(Origin("file", "its input"), Settings(resolution=given.height))
     if given.raw:
-        return (0.0,) * 3, (1.0,) * 3, " (pixels 0..255)"
+        yield Said(Origin("recognised", "whole numbers 0..255"), Settings(mean=(0.0,), std=(1.0,)))
     if given.lowest is None or given.highest is None:
-        return IMAGENET.mean, IMAGENET.std, ""
+        return
     for low, high, mean, std in ((0, 1, 0.0, 1.0), (-1, 1, 0.5, 0.5), (0, 255, 0.0, 1 / 255)):
-        if abs(given.lowest - low) < 0.02 * (high - low) and abs(given.highest - high) < 0.02 * (high - low):
-            return (mean,) * 3, (std,) * 3, f" (numbers from {low} to {high})"
-    return IMAGENET.mean, IMAGENET.std, ""
+        near = 0.02 * (high - low)
+        if abs(given.lowest - low) < near and abs(given.highest - high) < near:
+            yield Said(Origin("recognised", f"holds {low}..{high}"), Settings(mean=(mean,), std=(std,)))
+
+
+def _notes(name: str, how: Preprocessing, origins: Mapping[str, Origin]) -> tuple[str, ...]:
+    """A sentence with the fields that nobody stated."""
+    guessed = {f: o for f, o in origins.items() if o.how in ("assumed", "recognised")}
+    told = ("mean", "std", "interpolation", "resize_px")
+    fields = [f"{f} {_short(getattr(how, f))} {guessed[f].how}" for f in told if f in guessed]
+    if not fields:
+        return ()
+    known = ", ".join(fields)
+    return (f"{name} does not say how pictures are prepared: {known}; state it with --preprocessing FILE",)
+
+
+def _short(value: object) -> str:
+    return " ".join(f"{v:.3g}" for v in value) if isinstance(value, tuple) else str(value)
 
 
 def _check(made: Subject) -> None:
