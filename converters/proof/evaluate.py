@@ -203,7 +203,7 @@ def wilson(right: int, images: int) -> tuple[float, float]:
 
 def mcnemar(first: Answers, second: Answers) -> Difference:
     """McNemar's test (1947), exact: of the pictures that one alone gets right, half would be each one's."""
-    from scipy.stats import binomtest
+    from scipy.stats import binomtest  # type: ignore[import-untyped]  # scipy ships no types
 
     a = int(np.count_nonzero(first.right & ~second.right))
     b = int(np.count_nonzero(second.right & ~first.right))

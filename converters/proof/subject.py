@@ -144,12 +144,14 @@ def _recognised(given: ImageInput) -> Iterator[Said]:
 def _notes(name: str, how: Preprocessing, origins: Mapping[str, Origin]) -> tuple[str, ...]:
     """A sentence with the fields that nobody stated."""
     guessed = {f: o for f, o in origins.items() if o.how in ("assumed", "recognised")}
-    told = ("mean", "std", "interpolation", "resize_px")
-    fields = [f"{f} {_short(getattr(how, f))} {guessed[f].how}" for f in told if f in guessed]
+    shown = ("mean", "std", "interpolation", "resize_px")
+    fields = [f"{f} {_short(getattr(how, f))} {guessed[f].how}" for f in shown if f in guessed]
     if not fields:
         return ()
     known = ", ".join(fields)
-    return (f"{name} does not say how pictures are prepared: {known}; state it with --preprocessing FILE",)
+    return (
+        f"{name} does not say how pictures are prepared: {known}; state it with --mean, --resize and so on",
+    )
 
 
 def _short(value: object) -> str:

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from regnet_edge.cli._pictures import PICTURE_NAMES, picture_options
 
 if TYPE_CHECKING:
     from regnet_edge.converters.proof.classify import Classified
@@ -24,7 +26,6 @@ class Options:
     pictures: tuple[Path, ...]
     top: int
     labels: str
-    preprocessing: Path | None
     as_json: bool
     as_csv: bool
 
@@ -34,14 +35,10 @@ class Options:
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes to name.")
 @click.option("--labels", default="", help="Text file, one label a line; or imagenet.")
-@click.option(
-    "--preprocessing",
-    type=click.Path(path_type=Path),
-    help="JSON: a sidecar, or fields of its preprocessing.",
-)
+@picture_options
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print a line a picture, as CSV.")
-def command(**options: object) -> None:
+def command(**options: Any) -> None:
     """Say what a file of any target sees in pictures, or in every picture of a folder.
 
     Takes our files and those of other tools: .tflite, .onnx, .pte and .mlpackage with one image input. What
@@ -53,11 +50,12 @@ def command(**options: object) -> None:
     regnet-edge classify out/model.onnx photos/ --csv > answers.csv
     regnet-edge classify mobilenet.tflite photo.jpg --labels imagenet
     """
-    typed = Options(**options)  # type: ignore[arg-type]  # click has checked the types
+    of_pictures = {name: options.pop(name) for name in PICTURE_NAMES}
+    typed = Options(**options)
     from regnet_edge.cli._subjects import opened
     from regnet_edge.converters.proof.classify import classify
 
-    (subject,) = opened([typed.artifact], typed.preprocessing, typed.labels)
+    (subject,) = opened([typed.artifact], typed.labels, of_pictures)
     found = classify(subject, typed.pictures, typed.top)
     show = _print_json if typed.as_json else _print_csv if typed.as_csv else _print_text
     if show(found):

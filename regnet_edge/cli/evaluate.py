@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from regnet_edge.cli._pictures import PICTURE_NAMES, picture_options
 
 if TYPE_CHECKING:
     from regnet_edge.converters.proof.evaluate import Difference, Evaluation
@@ -25,7 +27,6 @@ class Options:
     images: Path
     count: int | None
     labels: str
-    preprocessing: Path | None
     plot: Path | None
     as_json: bool
 
@@ -37,16 +38,12 @@ class Options:
 )
 @click.option("-n", "--count", type=click.IntRange(1), help="Draw so many, evenly; default: all of them.")
 @click.option("--labels", default="", help="Text file, one label a line; or imagenet.")
-@click.option(
-    "--preprocessing",
-    type=click.Path(path_type=Path),
-    help="JSON: a sidecar, or fields of its preprocessing.",
-)
+@picture_options
 @click.option(
     "--plot", type=click.Path(path_type=Path), help="Draw the confusion matrix: .svg, .png or .pdf."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def command(**options: object) -> None:
+def command(**options: Any) -> None:
     """Measure top-1 and top-5 of files on labelled pictures, class by class, with the mistakes they make.
 
     Folders are matched with the model's labels, with numbers from 0 or with WordNet ids; a subset of the
@@ -57,14 +54,15 @@ def command(**options: object) -> None:
     regnet-edge evaluate out/model.tflite --images test/
     regnet-edge evaluate out/*-fp32.onnx out/*-int8.onnx --images test/ --plot confusion.svg
     """
-    typed = Options(**options)  # type: ignore[arg-type]  # click has checked the types
+    of_pictures = {name: options.pop(name) for name in PICTURE_NAMES}
+    typed = Options(**options)
     from regnet_edge.cli._subjects import opened
     from regnet_edge.converters.proof.evaluate import evaluate, picture
     from regnet_edge.drawing import checked_suffix
 
     if typed.plot:
         checked_suffix(typed.plot)
-    subjects = opened(typed.artifacts, typed.preprocessing, typed.labels)
+    subjects = opened(typed.artifacts, typed.labels, of_pictures)
     evaluations, differences = evaluate(subjects, typed.images, typed.count)
     if typed.plot:
         picture(evaluations[0]).write(typed.plot)
