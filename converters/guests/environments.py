@@ -28,7 +28,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """An environment by name: what it is for, and its packages, each 'name==version'."""
+    """An environment by name: what it is for, and its packages, each 'name==version', hashes behind it."""
 
     name: str
     purpose: str
@@ -37,7 +37,7 @@ class Recipe:
     def version(self, package: str) -> str:
         """The version that the list pins."""
         [found] = [p.partition("==")[2] for p in self.packages if p.partition("==")[0] == package]
-        return found
+        return found.partition(" --hash=")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class Environment:
 
 
 _PURPOSES = {
+    "arm64": "files on emulated AArch64 (qemu): verify --isa arm64",
     "onnx-tf": "TFLite by way of ONNX and TensorFlow: convert --target tflite --via onnx-tf",
     "tflite-runtime": "TFLite files in the runtime of old boards: verify --runtime tflite-runtime",
 }
@@ -116,10 +117,18 @@ def create(name: str, progress: Progress = lambda _: None) -> Environment:
         _require_ours(folder() / name)
     with replacing(folder() / name) as scratch:
         progress(f"making {name} with {len(wanted.packages)} packages")
-        installer = _empty(scratch)
-        _install(installer, wanted)
+        _fill(scratch, wanted, progress)
         (scratch / _NOTE).write_text(codec.dumps(wanted), encoding="utf-8")
     return require(name)
+
+
+def _fill(scratch: Path, wanted: Recipe, progress: Progress) -> None:
+    if wanted.name == "arm64":
+        from .arm64_build import build
+
+        build(scratch, wanted.packages, progress)
+    else:
+        _install(_empty(scratch), wanted)
 
 
 def remove(name: str) -> int:

@@ -12,10 +12,10 @@ COLUMNS = ("environment", "state", "MB", "for")
 
 @click.group("env", context_settings=SETTINGS)
 def command() -> None:
-    """Make, list and remove Python environments for onnx-tf and tflite-runtime.
+    """Make, list and remove environments: onnx-tf, tflite-runtime, and arm64, an emulated phone's CPU.
 
     They lie in your data folder, or where REGNET_EDGE_ENVIRONMENTS says, and are made from pinned lists
-    by uv, or by pip where there is no uv.
+    by uv, or by pip where there is no uv; arm64 takes Debian packages too, unpacked and never installed.
 
     \b
     regnet-edge env create onnx-tf
