@@ -62,9 +62,7 @@ def test_a_package_is_unpacked_only_if_it_is_the_pinned_one(deb, tmp_path):
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="apt is not installed; use a Debian")
 def test_a_mirror_without_the_packages_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("REGNET_EDGE_DEBIAN_MIRROR", f"file:{tmp_path}/nothing")
-    with pytest.raises(
-        ToolError, match=r"cannot fetch Debian bookworm.*REGNET_EDGE_DEBIAN_MIRROR=URL"
-    ):
+    with pytest.raises(ToolError, match=r"cannot fetch Debian bookworm.*REGNET_EDGE_DEBIAN_MIRROR=URL"):
         unpack([Package.parse(LINE)], tmp_path)
 
 
