@@ -40,7 +40,8 @@ class _Note:
 def option(default: Option, flag: str, help: str, mark: str = "") -> Any:
     """A field of a TargetOptions class: its flag, a sentence for -h, and its part of a file's name.
 
-    A text has its choices from its type, a Literal; without a mark a text is its own mark.
+    A text has its choices from its type, a Literal; {} in a mark is the value; without a mark a text is its
+    own mark.
     """
     return dataclasses.field(default=default, metadata={_KEY: _Note(flag, help, mark)})
 
@@ -85,7 +86,9 @@ def marks(options: TargetOptions) -> Iterator[str]:
     for f, note in _noted(type(options)):
         value = getattr(options, f.name)
         if value != f.default:
-            yield note.mark or (f.name.replace("_", "-") if isinstance(value, bool) else str(value))
+            yield note.mark.format(value) or (
+                f.name.replace("_", "-") if isinstance(value, bool) else str(value)
+            )
 
 
 def _noted(kind: type[TargetOptions]) -> Iterator[tuple[dataclasses.Field[Option], _Note]]:

@@ -151,7 +151,8 @@ def make(model: str, target: str, folder: Path) -> None:
 def make_int8(model: str, target: str, folder: Path) -> None:
     """Our int8 and fp32 files and the fastest native int8 one, as `<folder>/{ours,fp32,native}/...`."""
     options, [images] = calibration(folder)
-    ours(model, target, folder / "ours" / target, "--precision", "int8", *options)
+    own = onnx_cpu() if target == "onnx" else ()
+    ours(model, target, folder / "ours" / target, "--precision", "int8", *options, *own)
     ours(model, target, folder / "fp32" / target)
     if target == "onnx":
         ranked = ranking(model, folder, RANKING_SECONDS)
@@ -170,12 +171,26 @@ def _rename(folder: Path, model: str, target: str) -> None:
     made.rename(folder / f"{model}.{target}")
 
 
-def int8_features() -> str:
-    """Those of this CPU, as Linux names them."""
-    from regnet_edge.converters.onnx.quantize import cpu_features
+def cpu_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """Flags of this machine's first CPU, as Linux names them."""
+    for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.lower().startswith(("flags", "features")):
+            return frozenset(line.partition(":")[2].split())
+    return frozenset()
 
+
+def int8_features() -> str:
+    """Those of this CPU that int8 arithmetic uses."""
     known = cpu_features()
     return ", ".join(name for name in INT8_FEATURES if name in known) or "none known"
+
+
+def onnx_cpu() -> tuple[str, ...]:
+    """What makes our int8 .onnx the one for this CPU."""
+    known = cpu_features()
+    if known & {"avx512_vnni", "avx_vnni"}:
+        return ("--cpu", "x86-vnni")
+    return ("--cpu", "arm-dotprod") if "asimddp" in known else ()
 
 
 def main() -> None:

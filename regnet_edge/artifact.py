@@ -31,6 +31,7 @@ class Structure:
     that takes those around an int8 kernel into it. delegated_ops and partitions: ops that a delegate runs,
     and in how many pieces. splits_groups: the converter makes each grouped convolution one a group. ways
     says of each step of the conversion whether it took a short way or the tool's own pipeline, and why.
+    made_for: the CPU whose arithmetic an int8 file suits and how, '' where the file does not depend on it.
     """
 
     convs: int
@@ -44,6 +45,7 @@ class Structure:
     splits_groups: bool = False
     output: Literal["logits", "probabilities"] = "logits"
     ways: Mapping[str, str] = field(default_factory=dict)
+    made_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from regnet_edge.artifact import Structure
 
 def sentences(found: Structure) -> tuple[str, ...]:
     """What a file has inside; found is the structure that was read back from it."""
-    return (_convolutions(found), *_delegation(found), *_quantization(found))
+    return (_convolutions(found), *_delegation(found), *_quantization(found), *_made_for(found))
 
 
 def _convolutions(found: Structure) -> str:
@@ -52,6 +52,11 @@ def _quantization(found: Structure) -> Iterator[str]:
             f"{ops}: {_count(found.dequantize - 1, 'part')} of the network in float, each of which costs two "
             "passes over its tensors"
         )
+
+
+def _made_for(found: Structure) -> Iterator[str]:
+    if found.made_for:
+        yield f"made for {found.made_for}"
 
 
 def _count(n: int, thing: str) -> str:

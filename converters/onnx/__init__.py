@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from regnet_edge.artifact import Artifact, Structure
-from regnet_edge.errors import ArtifactError
+from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
 from ..opened import OpenedFile
-from ..options import TargetOptions
+from ..options import TargetOptions, option, read
 from ..quiet import quiet
 from ..tools import versions
-from .quantize import quantized
+from .opset import DEFAULT_OPSET, HIGHEST_OPSET, LOWEST_OPSET, at_opset, exported_opset
+from .quantize import ARRANGEMENTS, quantized
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,31 @@ if TYPE_CHECKING:
     from regnet_edge.model import RegNet
 
     from .. import Floats, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxOptions(TargetOptions):
+    """The operator set of the file, and the CPU that an int8 file is arranged for."""
+
+    opset: int = option(DEFAULT_OPSET, "--opset", "ONNX: version of the operator set.", "opset{}")
+    cpu: Literal["generic", "x86-vnni", "arm-dotprod"] = option(
+        "generic", "--cpu", "ONNX int8: the CPU it is fastest on; generic is exact on any."
+    )
+
+    def check(self, request: ExportRequest) -> None:
+        """The opset is one that is made here; the CPU matters for int8 only."""
+        if not LOWEST_OPSET <= self.opset <= HIGHEST_OPSET:
+            raise UsageError(
+                f"ONNX {request.precision} is made in opset {LOWEST_OPSET} to {HIGHEST_OPSET}, not "
+                f"{self.opset}; leave --opset out for {DEFAULT_OPSET}, which every runtime since 2022 reads"
+            )
+        if self.cpu != "generic" and request.precision != "int8":
+            raise UsageError(f"--cpu {self.cpu} is about int8 arithmetic; add --precision int8")
+
+
+def options_of(request: ExportRequest) -> OnnxOptions:
+    """The request's own options for ONNX."""
+    return read(OnnxOptions, request.options, "onnx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +64,7 @@ class Onnx:
     precisions: frozenset[Precision] = frozenset({"fp32", "int8", "w8"})
     packages: tuple[str, ...] = ("onnx", "onnx-ir", "onnxruntime", "onnxscript")
     takes_program: bool = True
-    options: type[TargetOptions] = TargetOptions
+    options: type[TargetOptions] = OnnxOptions
 
     def tools(self, request: ExportRequest) -> dict[str, str]:
         """Versions of the packages that it needs."""
@@ -47,26 +73,15 @@ class Onnx:
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; input `image` is NCHW, output `logits`."""
         import onnx
-        import torch
 
-        assert source.program is not None  # noqa: S101  # takes_program is True
-        with quiet():
-            program = torch.onnx.export(
-                source.program,
-                (source.example,),
-                input_names=[INPUT_NAME],
-                output_names=[OUTPUT_NAME],
-                dynamo=True,
-                verbose=False,
-            )
-        assert program is not None  # noqa: S101  # dynamo=True returns one
-        program.model.metadata_props.update(sidecar_metadata(request))
-        for node in program.model.graph:
-            node.metadata_props.clear()  # the exporter's own, with paths of this machine
-        program.save(str(out), external_data=False)
+        options = options_of(request)
+        _export(request, source, exported_opset(options.opset), out)
+        model = at_opset(onnx.load(str(out)), options.opset)
         if request.precision != "fp32":
-            onnx.save(quantized(onnx.load(str(out)), request, source.calibration), str(out))
-        return structure(out)
+            model = quantized(model, request, source.calibration, options.cpu)
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, str(out))
+        return replace(structure(out), made_for=_made_for(request, options))
 
     def evaluator(self) -> str:
         """The runtime's name and version."""
@@ -96,6 +111,34 @@ class Onnx:
 
 
 CONVERTER = Onnx()
+
+
+def _export(request: ExportRequest, source: Source, opset: int, out: Path) -> None:
+    import torch
+
+    assert source.program is not None  # noqa: S101  # takes_program is True
+    with quiet():
+        program = torch.onnx.export(
+            source.program,
+            (source.example,),
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            opset_version=opset,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None  # noqa: S101  # dynamo=True returns one
+    program.model.metadata_props.update(sidecar_metadata(request))
+    for node in program.model.graph:
+        node.metadata_props.clear()  # the exporter's own, with paths of this machine
+    program.save(str(out), external_data=False)
+
+
+def _made_for(request: ExportRequest, options: OnnxOptions) -> str:
+    if request.precision != "int8":
+        return ""
+    chosen = ARRANGEMENTS[options.cpu]
+    return f"{options.cpu} CPU: {chosen.name}, {chosen.reason}"
 
 
 def open_session(path: Path) -> Any:

@@ -13,7 +13,7 @@ from .. import INPUT_NAME
 from ..graph.locate import Op, OpKind, _kind, flowing
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, NodeProto
 
     from regnet_edge.model import RegNet
 
@@ -64,8 +64,34 @@ def of_onnx(model: ModelProto) -> tuple[Op, ...]:
     """Tensors by name; weights and what becomes of them before they are read are left out."""
     stored = {i.name for i in model.graph.initializer}
     live = [n for n in model.graph.node if any(name not in stored for name in n.input)]
-    ops = [Op(_kind(_ONNX, n.op_type), tuple(n.input), n.output[0]) for n in live]
+    spelt = gelus(model)
+    whole = {parts[-1].output[0]: (parts[0].input[0],) for parts in spelt}
+    inside = {node.output[0] for parts in spelt for node in parts[:-1]}
+    ops = [
+        Op("activation", whole[out], out)
+        if out in whole
+        else Op(_kind(_ONNX, n.op_type), tuple(n.input), out)
+        for n in live
+        if (out := n.output[0]) not in inside
+    ]
     return flowing(ops, INPUT_NAME)
+
+
+def gelus(model: ModelProto) -> list[list[NodeProto]]:
+    """The nodes of each GELU that is spelt out, as operator sets before 20 do: x/2 * (1 + erf(x/sqrt 2))."""
+    stored = {i.name for i in model.graph.initializer}
+    makers = {out: n for n in model.graph.node for out in n.output}
+    found = []
+    for erf in (n for n in model.graph.node if n.op_type == "Erf"):
+        parts, outputs = [makers[erf.input[0]], erf], {erf.input[0], erf.output[0]}
+        origin = {name for name in parts[0].input if name not in stored}
+        for node in model.graph.node:
+            live = {name for name in node.input if name not in stored}
+            if node.op_type in ("Add", "Mul") and live and live <= outputs | origin:
+                parts.append(node)
+                outputs.update(node.output)
+        found.append(parts)
+    return found
 
 
 def tensors(

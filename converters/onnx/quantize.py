@@ -2,16 +2,16 @@
 
 ONNX Runtime's own quantizer places those; ranges come from `quantize`. Its entropy calibration is not
 used: with as many histogram bins as levels it changes nothing. Which integer types and which operations
-run fastest depends on the CPU; `arrangement_for` holds what was measured (docs/quantization.md).
+run fastest depends on the CPU that the file is for; ARRANGEMENTS holds what was measured
+(docs/quantization.md).
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 from regnet_edge.request import Calibration, ExportRequest
 
@@ -20,7 +20,7 @@ from ..batches import filled_batches
 from ..graph.locate import owned
 from ..int8.ranges import ranges
 from ..quiet import quiet
-from .graph import _copy, of_onnx, tensors
+from .graph import _copy, gelus, of_onnx, tensors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 WEIGHT_LAYERS = ("Conv", "Gemm")
 QUANTIZED = (*WEIGHT_LAYERS, "Add", "Mul", "Relu", "Sigmoid", "Reshape")
-DOT_PRODUCTS = frozenset({"avx512_vnni", "avx_vnni", "asimddp"})  # the CPU's int8 dot products
+Cpu = Literal["generic", "x86-vnni", "arm-dotprod"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +48,34 @@ class Arrangement:
         return f"{self.activations}{self.weights}"
 
 
-def arrangement_for(features: frozenset[str]) -> Arrangement:
-    """The fastest arrangement that is exact on a CPU with these features, as Linux names them."""
-    if features & DOT_PRODUCTS:
-        return Arrangement("u8", "s8", "the CPU's int8 dot product takes unsigned by signed")
-    return Arrangement("u8", "u8", "without int8 dot product, unsigned by signed saturates at 16 bits")
-
-
-def cpu_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """Flags of this machine's first CPU; those of a phone where the system does not tell."""
-    with contextlib.suppress(OSError):
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.lower().startswith(("flags", "features")):
-                return frozenset(line.partition(":")[2].split())
-    return frozenset({"asimddp"})
+ARRANGEMENTS: Mapping[Cpu, Arrangement] = MappingProxyType(
+    {
+        "generic": Arrangement("u8", "u8", "unsigned by signed saturates at 16 bits on x86 without VNNI"),
+        "x86-vnni": Arrangement("u8", "s8", "VNNI multiplies unsigned by signed"),
+        "arm-dotprod": Arrangement(
+            "u8", "s8", "Arm's int8 dot product, to which unsigned by signed is mapped"
+        ),
+    }
+)
 
 
 def quantized(
-    model: ModelProto, request: ExportRequest, images: Floats | None, features: frozenset[str] | None = None
+    model: ModelProto, request: ExportRequest, images: Floats | None, cpu: Cpu = "generic"
 ) -> ModelProto:
     """The model in the request's precision (int8 or w8), input and output float; `model` stays as it is.
 
-    images: the calibration's, float32 (n, channels, r, r); features: the CPU's, this machine's by default.
+    images: the calibration's, float32 (n, channels, r, r); cpu: where the file will run.
     """
     if request.precision == "w8":
         return _weights_only(model)
     assert request.calibration is not None  # noqa: S101  # its constructor refuses int8 without
     assert images is not None  # noqa: S101  # and who calls brings the images
-    chosen = arrangement_for(cpu_features() if features is None else features)
+    chosen = ARRANGEMENTS[cpu]
     found = _ranges(model, request.calibration, images)
-    made = _with_qdq(model, chosen, found, _kept_in_float(model, request))
-    for key, value in (("arrangement", chosen.name), ("arrangement_reason", chosen.reason)):
+    spelt = [node.name for parts in gelus(model) for node in parts]  # one function: no rounding inside
+    made = _with_qdq(model, chosen, found, [*_kept_in_float(model, request), *spelt])
+    said = (("arrangement", chosen.name), ("arrangement_reason", chosen.reason), ("cpu", cpu))
+    for key, value in said:
         made.metadata_props.add(key=f"regnet_edge.{key}", value=value)
     return made
 
@@ -102,6 +99,7 @@ def _with_qdq(model: ModelProto, chosen: Arrangement, found: Any, floats: list[s
             extra_options={"WeightSymmetric": chosen.weights == "s8", "ActivationSymmetric": False},
         )
         quantizer.quantize_model()
+        quantizer.model.topological_sort()  # it appends; the format wants every node behind its inputs
     made: ModelProto = quantizer.model.model
     return made
 
