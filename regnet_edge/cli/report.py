@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from regnet_edge.benchmarks.report.compare import LatencyChange
 
 
 @click.command("report")
@@ -24,11 +30,25 @@ import click
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Earlier results: the page says what got faster or slower.",
 )
+@click.option(
+    "--fail-slower",
+    type=click.FloatRange(0),
+    metavar="PERCENT",
+    help="End with exit code 1 where a median of --compare got slower by more, beyond both intervals.",
+)
 @click.option("--title", default="Latency report", show_default=True, help="Heading of the page.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the bootstrap.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @click.help_option("-h", "--help")
-def command(results: Path, output: Path, old: Path | None, title: str, seed: int, as_json: bool) -> None:
+def command(
+    results: Path,
+    output: Path,
+    old: Path | None,
+    fail_slower: float | None,
+    title: str,
+    seed: int,
+    as_json: bool,
+) -> None:
     """Write one self-contained page about RESULTS: devices, tables, laws, and every sample series.
 
     It needs no network and reads on a phone. Conditions with enough networks have their law.
@@ -36,14 +56,18 @@ def command(results: Path, output: Path, old: Path | None, title: str, seed: int
     \b
     regnet-edge report results.jsonl -o report.html
     regnet-edge report results.jsonl --compare last-week.jsonl
+    regnet-edge report results.jsonl --compare main.jsonl --fail-slower 5
     """
     import numpy as np
 
     from regnet_edge.benchmarks.law.ladder import held_out_beside
     from regnet_edge.benchmarks.record.results import read_lines
     from regnet_edge.benchmarks.report.page import page, render
+    from regnet_edge.errors import UsageError
     from regnet_edge.files import begins_with, check_output, write_text
 
+    if fail_slower is not None and old is None:
+        raise UsageError("--fail-slower compares with earlier results; name them with --compare")
     check_output(output, [results, *([old] if old else [])], is_ours=begins_with("<!doctype html>"))
     found = page(
         read_lines(results),
@@ -54,12 +78,37 @@ def command(results: Path, output: Path, old: Path | None, title: str, seed: int
         old=read_lines(old) if old is not None else None,
     )
     write_text(output, render(found))
-    changed = {c: [d.file for d in found.differences or () if d.change == c] for c in ("faster", "slower")}
+    differences = found.differences or ()
+    too_slow = () if fail_slower is None else _slower(differences, fail_slower, results, old)
+    changed = {c: [d.file for d in differences if d.change == c] for c in ("faster", "slower")}
     if as_json:
         told = {"page": str(output), "measurements": found.total, "valid": found.valid, **changed}
+        told |= {"too_slow": [d.file for d in too_slow]} if fail_slower is not None else {}
         click.echo(json.dumps(told, indent=2))
-        return
-    click.echo(f"wrote {output}: {found.total} measurements, {found.valid} valid")
+    else:
+        _print_text(output, found.total, found.valid, changed)
+    for d in too_slow:
+        click.echo(f"too slow: {d.file}, {d.old_ms:.3f} to {d.new_ms:.3f} ms ({d.title})", err=True)
+    if too_slow:
+        sys.exit(1)
+
+
+def _slower(
+    differences: Sequence[LatencyChange], percent: float, new: Path, old: Path | None
+) -> tuple[LatencyChange, ...]:
+    """What got slower by more than that; raises UsageError where nothing was measured both times."""
+    from regnet_edge.errors import UsageError
+
+    if all(d.ratio is None for d in differences):
+        raise UsageError(
+            f"{new} and {old} have no file measured on the same device, runtime and threads; compare "
+            "results of one machine"
+        )
+    return tuple(d for d in differences if d.change == "slower" and d.ratio and d.ratio > 1 + percent / 100)
+
+
+def _print_text(output: Path, total: int, valid: int, changed: dict[str, list[str]]) -> None:
+    click.echo(f"wrote {output}: {total} measurements, {valid} valid")
     for change, names in changed.items():
         if names:
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from regnet_edge.benchmarks.doubles.simulated import SimulatedDevice
 from regnet_edge.benchmarks.law.points import Condition
@@ -184,6 +184,38 @@ def test_the_command_writes_the_page_and_says_what_changed(tmp_path: Path) -> No
     assert "14 measurements, 14 valid" in told.output
     assert "faster: net-" in told.output
     assert "What changed" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("factor", "percent", "code"), [(1.2, "5", 1), (1.2, "30", 0), (1.0, "0", 0), (0.7, "5", 0)]
+)
+def test_a_median_that_got_slower_by_more_than_allowed_ends_with_exit_code_1(
+    factor: float, percent: str, code: int, tmp_path: Path
+) -> None:
+    done = _compared(tmp_path, measured(factor), percent)
+    assert done.exit_code == code, done.output
+    slower = [line for line in done.stderr.splitlines() if line.startswith("too slow: net-")]
+    assert len(slower) == 2 * code
+    assert (tmp_path / "r.html").exists()
+
+
+def test_results_of_another_device_are_not_taken_for_a_pass(tmp_path: Path) -> None:
+    other = [replace(m, device=replace(m.device, label="another")) for m in measured()]
+    done = _compared(tmp_path, other, "5")
+    assert isinstance(done.exception, UsageError)
+    assert "compare results of one machine" in str(done.exception)
+    alone = CliRunner().invoke(cli, ["report", str(tmp_path / "new.jsonl"), "--fail-slower", "5"])
+    assert "name them with --compare" in str(alone.exception)
+
+
+def _compared(folder: Path, new: list[Measurement], percent: str) -> Result:
+    for name, found in (("new.jsonl", new), ("old.jsonl", measured())):
+        with (folder / name).open("w", encoding="utf-8") as stream:
+            for m in found[:2]:  # too few for a law, which takes its time
+                write_line(stream, m, np.random.default_rng(0))
+    files = [str(folder / name) for name in ("new.jsonl", "old.jsonl", "r.html")]
+    words = ["report", files[0], "--compare", files[1], "-o", files[2], "--fail-slower", percent]
+    return CliRunner().invoke(cli, words)
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
