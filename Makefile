@@ -44,10 +44,10 @@ bench: $(VENV)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf build/typed && mkdir -p build/typed/regnet_edge
-	ln -s $(CURDIR)/regnet_edge/* build/typed/regnet_edge/
-	ln -s $(CURDIR)/converters $(CURDIR)/benchmarks build/typed/regnet_edge/
-	cd build/typed && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/setup.cfg -p regnet_edge
+	rm -rf build/lib build/shape
+	$(INSTALL) --no-deps --target build/shape .
+	cd build/shape && $(CURDIR)/$(BIN)/lint-imports $(CURDIR)/setup.cfg
+	cd build/shape && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/setup.cfg -p regnet_edge
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .

@@ -19,8 +19,8 @@ from regnet_edge.design_space.sampling import Regime, sample_regnets
 from regnet_edge.design_space.spaces import REGNET_X, REGNET_Y, RegNetSpace
 from regnet_edge.errors import MeasurementError, RegNetEdgeError, UsageError
 
+from ..record.latency import FileLatency, latencies
 from ..record.measurement import Measurement
-from ..report.summary import FileLatency, latencies
 from .fit import fit
 from .points import MeasuredNet
 from .study import Interval, Law, LawStudy

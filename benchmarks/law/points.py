@@ -9,8 +9,8 @@ from typing import TypeVar
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import MeasurementError, UsageError
 
+from ..record.latency import FileLatency, latencies
 from ..record.measurement import Measurement
-from ..report.summary import FileLatency, latencies
 from .terms import Net
 
 T = TypeVar("T")

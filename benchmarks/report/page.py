@@ -15,11 +15,11 @@ from regnet_edge.config import AnyNetConfig
 
 from ..law.points import points_by_condition
 from ..law.study import MIN_POINTS, study
+from ..record.latency import figure
 from ..record.measurement import Measurement
 from .compare import LatencyChange, compare
 from .law_section import LawSection, law_section
 from .rows import SERIES_SIZE, PageRow, rows
-from .summary import figure
 
 
 @dataclass(frozen=True, slots=True)

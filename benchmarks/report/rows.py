@@ -11,10 +11,10 @@ from regnet_edge.structure import sentences
 
 from ..law.points import Condition
 from ..law.terms import Array
+from ..record.latency import FileLatency, figure, latencies
 from ..record.measurement import Measurement
 from ..record.observation import Snapshot
 from ..record.timing import Timing
-from .summary import FileLatency, figure, latencies
 
 SERIES_SIZE = (640, 120)  # of the sample series, in SVG units
 SERIES_BINS = 200

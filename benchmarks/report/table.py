@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .summary import FileLatency, figure
+from ..record.latency import FileLatency, figure
 
 MEGA, GIGA = 1e6, 1e9
 HEADINGS = (

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from regnet_edge.cli.convert import Options
     from regnet_edge.converters.int8.mixed import Mixture
+    from regnet_edge.converters.int8.ranges import Method
     from regnet_edge.request import Calibration, ModelSpec, Precision
 
 _OPTIONS = (
@@ -36,6 +37,22 @@ _OPTIONS = (
 MAX_LOSS = 0.2  # points
 
 
+@dataclass(frozen=True, slots=True)
+class Int8Options:
+    """Those options as they were typed."""
+
+    calibrate: str
+    calibration_images: int | None
+    calibration_method: Method
+    calibration_seed: int
+    equalize: bool
+    mixed: str
+    max_loss: float | None
+
+
+INT8_NAMES = frozenset(field.name for field in fields(Int8Options))
+
+
 def int8_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The command with these options."""
     for option in reversed(_OPTIONS):
@@ -43,7 +60,7 @@ def int8_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def calibration_for(spec: ModelSpec, precision: Precision, options: Options) -> Calibration | None:
+def calibration_for(spec: ModelSpec, precision: Precision, options: Int8Options) -> Calibration | None:
     """The images that the options name, None for a precision that needs none; prints what needs saying.
 
     Raises UsageError for what is not int8's.
@@ -74,7 +91,7 @@ def calibration_for(spec: ModelSpec, precision: Precision, options: Options) -> 
     return found
 
 
-def float_layers(spec: ModelSpec, calibration: Calibration | None, options: Options) -> tuple[str, ...]:
+def float_layers(spec: ModelSpec, calibration: Calibration | None, options: Int8Options) -> tuple[str, ...]:
     """The layers that --mixed keeps in float, searched and told where it is auto."""
     if not options.mixed or calibration is None:
         return ()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from regnet_edge.benchmarks.hosts import HostOptions
     from regnet_edge.benchmarks.plan import Plan, Trial
+    from regnet_edge.benchmarks.record.latency import FileLatency
     from regnet_edge.benchmarks.record.measurement import Measurement
-    from regnet_edge.benchmarks.report.summary import FileLatency
     from regnet_edge.benchmarks.session import Moment
 
 
@@ -258,10 +258,11 @@ def show(options: Options, measurements: list[Measurement]) -> None:
     """Print the table or the JSON lines, and write the exports."""
     import numpy as np
 
-    from regnet_edge.benchmarks.report import summary, table
+    from regnet_edge.benchmarks.record import latency
+    from regnet_edge.benchmarks.report import table
     from regnet_edge.files import write_text
 
-    rows = summary.latencies(measurements)
+    rows = latency.latencies(measurements)
     if options.as_json:
         for m in measurements:
             click.echo(json.dumps(m.to_json(np.random.default_rng(0)), separators=(",", ":")))

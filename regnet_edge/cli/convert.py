@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from regnet_edge.cli._int8 import int8_options
+from regnet_edge.cli._int8 import (
+    INT8_NAMES,
+    Int8Options,
+    calibration_for,
+    float_layers,
+    int8_options,
+)
 from regnet_edge.cli._own import WithOwnOptions, own_fields, own_names
 from regnet_edge.cli._pictures import PICTURE_NAMES, picture_options, stated
 
 if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact
     from regnet_edge.converters.cache import Cache
-    from regnet_edge.converters.int8.ranges import Method
     from regnet_edge.converters.run import Outcome
     from regnet_edge.request import ExportRequest, ModelSpec, Option, Precision
     from regnet_edge.resolve import ModelChoice
@@ -42,13 +47,7 @@ class Options:
     batch: int
     classes: int | None
     labels: str
-    calibrate: str
-    calibration_images: int | None
-    calibration_method: Method
-    calibration_seed: int
-    equalize: bool
-    mixed: str
-    max_loss: float | None
+    int8: Int8Options
     out: Path
     force: bool
     no_cache: bool
@@ -62,8 +61,10 @@ class Options:
     def of(cls, typed: Mapping[str, Any]) -> Options:
         """What click read; which of it is a target's own, the targets say."""
         own = {name: typed[name] for name in own_names()}
-        rest = {name: value for name, value in typed.items() if name not in {*own, *PICTURE_NAMES}}
-        return cls(**rest, own=own, pictures=stated(typed))
+        int8 = Int8Options(**{name: typed[name] for name in INT8_NAMES})
+        apart = {*own, *PICTURE_NAMES, *INT8_NAMES}
+        rest = {name: value for name, value in typed.items() if name not in apart}
+        return cls(**rest, own=own, int8=int8, pictures=stated(typed))
 
 
 COLUMNS = ("target", "precision", "seconds", "MB", "SQNR dB", "top-1 agree", "file")
@@ -201,12 +202,12 @@ def _requests(spec: ModelSpec, options: Options) -> list[ExportRequest]:
 
 
 def _request(spec: ModelSpec, target: str, precision: Precision, options: Options) -> ExportRequest:
-    from regnet_edge.cli._int8 import calibration_for, float_layers
     from regnet_edge.request import ExportRequest
 
-    calibration = calibration_for(spec, precision, options)
-    floats = float_layers(spec, calibration, options)
-    return ExportRequest(spec, target, precision, options.batch, calibration, floats, options.equalize)
+    calibration = calibration_for(spec, precision, options.int8)
+    floats = float_layers(spec, calibration, options.int8)
+    even = options.int8.equalize
+    return ExportRequest(spec, target, precision, options.batch, calibration, floats, even)
 
 
 def _precision(name: str) -> Precision:

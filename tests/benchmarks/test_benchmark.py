@@ -22,12 +22,13 @@ from regnet_edge.benchmarks import schema
 from regnet_edge.benchmarks.doubles.fakes import DEVICE, FakeEngine, FakeHost, FakeWatch, looks, observation
 from regnet_edge.benchmarks.output import compared
 from regnet_edge.benchmarks.plan import Plan, Trial, abba, cpus_of, job_of, parse_affinity, trials
+from regnet_edge.benchmarks.record import latency
 from regnet_edge.benchmarks.record.measurement import Cluster, Device, Measurement
 from regnet_edge.benchmarks.record.merge import merged
 from regnet_edge.benchmarks.record.observation import Observation
 from regnet_edge.benchmarks.record.results import parse_line, read_lines, write_line
 from regnet_edge.benchmarks.record.timing import Timing
-from regnet_edge.benchmarks.report import summary, table
+from regnet_edge.benchmarks.report import table
 from regnet_edge.benchmarks.runner import series as runner_series
 from regnet_edge.benchmarks.runner.engines import to_type
 from regnet_edge.benchmarks.runner.engines.litert import taken_by
@@ -588,7 +589,7 @@ def test_a_table_is_sorted_by_latency_and_pools_the_rounds_that_count(make_artif
     made = trials([make_artifact("a.tflite"), make_artifact("b.tflite", data=b"b")], Plan())
     host = FakeHost([quiet(20), quiet(5), disturbed(), quiet(22)])
     found = measured(list(session(host, made, plan=Plan(rounds=2)).run()))
-    slow_last = summary.latencies(found)
+    slow_last = latency.latencies(found)
     assert [r.first.artifact.file for r in slow_last] == ["b.tflite", "a.tflite"]
     assert [r.verdict for r in slow_last] == ["valid", "valid"]
     assert [len(r.rounds) for r in slow_last] == [1, 2]
@@ -596,7 +597,7 @@ def test_a_table_is_sorted_by_latency_and_pools_the_rounds_that_count(make_artif
 
 
 def test_a_table_goes_out_as_csv_and_markdown(make_artifact: MakeArtifact) -> None:
-    rows = summary.latencies([one(make_artifact)])
+    rows = latency.latencies([one(make_artifact)])
     heading, line = table.as_csv(rows, np.random.default_rng(0)).splitlines()
     assert heading == ",".join(table.HEADINGS)
     assert line.startswith("net.tflite,fake,1,")

@@ -13,10 +13,10 @@ from regnet_edge.benchmarks.doubles.simulated import SimulatedDevice
 from regnet_edge.benchmarks.law.advise import AdvisedNet, try_out
 from regnet_edge.benchmarks.law.net_table import net_table
 from regnet_edge.benchmarks.law.points import points_by_condition
+from regnet_edge.benchmarks.record.latency import latencies
 from regnet_edge.benchmarks.record.measurement import Measurement, Validity
 from regnet_edge.benchmarks.record.timing import Timing
 from regnet_edge.benchmarks.report.rows import rows
-from regnet_edge.benchmarks.report.summary import latencies
 from regnet_edge.benchmarks.report.table import HEADINGS, cells
 from regnet_edge.config import RegNetConfig
 from regnet_edge.errors import DataError

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..record.measurement import Measurement, Verdict
-from ..record.merge import pooled
-from ..record.timing import Timing
+from .measurement import Measurement, Verdict
+from .merge import pooled
+from .timing import Timing
 
 FROM_BEST: tuple[Verdict, ...] = ("valid", "warnings", "invalid")
 
