@@ -90,8 +90,8 @@ def test_good_artifacts_pass_their_proof_and_damaged_ones_do_not(run: str) -> No
 @pytest.mark.parametrize("run", RUNS)
 def test_records_are_the_command_lines_and_load_in_report_and_law(run: str, tmp_path: Path) -> None:
     from regnet_edge.benchmarks.law.points import points_by_condition
+    from regnet_edge.benchmarks.record.latency import latencies
     from regnet_edge.benchmarks.record.results import read_lines
-    from regnet_edge.benchmarks.report.summary import rows
 
     file = BUILD / "native" / run / "results.jsonl"
     schema = json.loads(
@@ -106,5 +106,5 @@ def test_records_are_the_command_lines_and_load_in_report_and_law(run: str, tmp_
         assert record.device.transport == "app"
         assert record.validity.verdict == "invalid", "a desktop in a phone's place says that it is emulated"
         assert {"emulated", "debuggable", "system_build"} <= {r.rule for r in record.validity.reasons}
-    assert len(rows(list(records))) == 6
+    assert len(latencies(list(records))) == 6
     assert points_by_condition(records) is not None
