@@ -27,7 +27,8 @@ class HostOptions:
     """What a user may say about any host; each takes what it understands.
 
     python: the interpreter that measures ('' is this one, or python3 over ssh). app: the Android
-    application's package. native: 'auto', 'never', or where tools lie on a phone. record: a file that takes
+    application's package; package: its file for an ABI, which is installed where the app is missing.
+    native: 'auto', 'never', or where tools lie on a phone. record: a file that takes
     down every exchange with a phone. Of a browser: https and open_browser as the command line has them,
     wait_s for one to come, and site, which makes the pages in an empty folder. tell hears what the user has
     to know or do while the host works.
@@ -42,6 +43,7 @@ class HostOptions:
     wait_s: float = 300.0
     site: Callable[[Path], Site] | None = None
     tell: Callable[[str], None] = lambda _: None
+    package: Callable[[str], Path | None] = lambda _: None
 
 
 class Site(Protocol):

@@ -18,6 +18,7 @@ from ..record.merge import cold
 from ..record.observation import Observation, Phase, Snapshot
 from . import _android as android
 from . import _native as native
+from ._install import install
 from ._line import busy_share, closing, parsed
 from ._transcript import Exchange, PhoneLine
 
@@ -33,6 +34,8 @@ class Phone:
     line: PhoneLine
     app: str
     native: str = "auto"
+    package: Callable[[str], Path | None] = lambda _: None
+    tell: Callable[[str], None] = lambda _: None
     sleep: Callable[[float], None] = time.sleep
     _there: dict[str, str] = field(default_factory=dict)
     _way: str = ""
@@ -75,15 +78,25 @@ class Phone:
         return self.line.shell(command)
 
     def _uses_native(self, job: Job) -> bool:
-        """Whether a native tool measures: where the app is not installed, or --native names a folder."""
+        """Whether a native tool measures: where there is no app to install, or --native names a folder."""
         if not self._way:
-            installed = "package:" in self._shell(f"pm path {shlex.quote(self.app)}").out
-            self._way = "app" if installed and self.native in ("auto", "never") else "native"
+            self._way = "app" if self.native in ("auto", "never") and self._has_app() else "native"
         if self._way == "native" and self.native == "never":
             raise DeviceError(
-                f"the app {self.app} is not installed on the phone; install it with adb install"
+                f"the app {self.app} is not installed on the phone; build it with make apk, or adb install it"
             )
         return self._way == "native"
+
+    def _has_app(self) -> bool:
+        """Whether the app is there, or now is: a package that this machine has is installed."""
+        if "package:" in self._shell(f"pm path {shlex.quote(self.app)}").out:
+            return True
+        package = self.package(self.device().abi)
+        if package is None:
+            return False
+        self.tell(f"installing {package} on the phone; adb uninstall {self.app} removes it")
+        install(self.line, package, self.app)
+        return True
 
     def _native(self, job: Job) -> Observation:
         folder = native.FOLDER if self.native == "auto" else self.native

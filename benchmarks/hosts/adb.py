@@ -113,4 +113,6 @@ def devices(adb: tuple[str, ...] = ("adb",)) -> tuple[Listed, ...]:
 def connect(rest: str, options: HostOptions, adb: tuple[str, ...] = ("adb",)) -> Phone:
     """The phone of that serial, or the only one."""
     line: PhoneLine = AdbLine(choose(devices(adb), rest).serial, adb)
-    return Phone(Recording(line, options.record) if options.record else line, options.app, options.native)
+    if options.record:
+        line = Recording(line, options.record)
+    return Phone(line, options.app, options.native, options.package, options.tell)

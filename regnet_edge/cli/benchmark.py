@@ -14,7 +14,7 @@ import click
 from regnet_edge.cli._web import browsable, host_options, is_web, web_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from regnet_edge.benchmarks.hosts import HostOptions
     from regnet_edge.benchmarks.plan import Plan, Trial
@@ -100,9 +100,28 @@ class Options:
         """What the host is opened with."""
         from regnet_edge.benchmarks.hosts import APP, HostOptions
 
-        base = HostOptions(self.python, self.app or APP, self.native, self.record)
+        base = HostOptions(
+            self.python, self.app or APP, self.native, self.record,
+            tell=lambda sentence: click.echo(sentence, err=True), package=_package_for(self.app or APP),
+        )  # fmt: skip
         artifacts = list({t.artifact.path: t.artifact for t in trials}.values())
         return host_options(base, self.host, artifacts, self.https, self.open_browser, self.wait_s)
+
+
+def _package_for(app: str) -> Callable[[str], Path | None]:
+    """By ABI, the APK that make apk built here; None for another app, or where none was built."""
+
+    def package(abi: str) -> Path | None:
+        from regnet_edge.benchmarks.hosts import APP
+        from regnet_edge.bundles.android import find_base
+        from regnet_edge.errors import UsageError
+
+        try:
+            return find_base(None, abi) if app == APP else None
+        except UsageError:
+            return None
+
+    return package
 
 
 def numbers(text: str) -> tuple[int, ...]:
