@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact
     from regnet_edge.bundles.android import Bundle
 
-SETTINGS = {"help_option_names": ["-h", "--help"]}
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -33,7 +31,7 @@ class Options:
     as_json: bool
 
 
-@click.command("android", context_settings=SETTINGS)
+@click.command("android")
 @click.argument("models", nargs=-1, required=True)
 @click.option("--base", type=click.Path(path_type=Path), help="Base APK; default: what make apk built.")
 @click.option("--abi", default="", help="arm64-v8a (default) or x86_64.")

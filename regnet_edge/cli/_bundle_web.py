@@ -14,8 +14,6 @@ import click
 if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact
 
-SETTINGS = {"help_option_names": ["-h", "--help"]}
-
 
 @dataclass(frozen=True, slots=True)
 class WebOptions:
@@ -36,7 +34,7 @@ class WebOptions:
         return self.output or Path("page.html" if self.single_file else "page")
 
 
-@click.command("web", context_settings=SETTINGS)
+@click.command("web")
 @click.argument("models", nargs=-1, required=True)
 @click.option("--single-file", is_flag=True, help="One HTML file that opens from a disk or a messenger.")
 @click.option(

@@ -49,7 +49,6 @@ SHOWN = 12
 )
 @click.option("--host", default="local", show_default=True, help="Where to measure, as in benchmark --host.")
 @click.option("--json", "as_json", is_flag=True, help="Print choices and pick as JSON.")
-@click.help_option("-h", "--help")
 def command(
     results: Path,
     budget_ms: float,

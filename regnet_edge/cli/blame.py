@@ -23,7 +23,6 @@ WORST = 5
 @click.option("-w", "--weights", default="", help="Where the checkpoint is now, if it moved.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write the picture (SVG) here.")
 @click.option("--json", "as_json", is_flag=True, help="Print every layer as JSON.")
-@click.help_option("-h", "--help")
 def command(
     artifact: Path, images: Path | None, count: int, weights: str, plot: Path | None, as_json: bool
 ) -> None:

@@ -7,10 +7,8 @@ import click
 from regnet_edge.cli._bundle_android import android
 from regnet_edge.cli._bundle_web import web
 
-SETTINGS = {"help_option_names": ["-h", "--help"]}
 
-
-@click.group("bundle", context_settings=SETTINGS)
+@click.group("bundle")
 def command() -> None:
     """Put converted models into an app, with the data that proves them there.
 

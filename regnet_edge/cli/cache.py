@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 COLUMNS = ("file", "target", "key", "MB", "used")
 
 
-@click.command("cache", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("cache")
 @click.option("--prune", is_flag=True, help="Drop files, the ones unused for longest first.")
 @click.option(
     "--keep-mb", type=click.IntRange(0), default=0, show_default=True, help="With --prune: size to keep."

@@ -30,7 +30,7 @@ class Options:
     as_csv: bool
 
 
-@click.command("classify", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("classify")
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Classes to name.")

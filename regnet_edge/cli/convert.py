@@ -70,7 +70,7 @@ class Options:
 COLUMNS = ("target", "precision", "seconds", "MB", "SQNR dB", "top-1 agree", "file")
 
 
-@click.command("convert", cls=WithOwnOptions, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("convert", cls=WithOwnOptions)
 @click.option("-m", "--model", default="", help="Zoo name, config file, or d=..,w0=..; default: shipped net.")
 @click.option("-w", "--weights", default="", help="Checkpoint FILE, or timm:NAME, torchvision:NAME, hf:NAME.")
 @click.option("--untrained", is_flag=True, help="Random weights: for latency only, no accuracy.")

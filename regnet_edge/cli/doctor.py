@@ -7,7 +7,7 @@ import sys
 import click
 
 
-@click.command("doctor", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def command(as_json: bool) -> None:
     """Tell which targets work here, their versions, and what is broken or mismatched.

@@ -6,11 +6,10 @@ from typing import Any
 
 import click
 
-SETTINGS = {"help_option_names": ["-h", "--help"]}
 COLUMNS = ("environment", "state", "MB", "for")
 
 
-@click.group("env", context_settings=SETTINGS)
+@click.group("env")
 def command() -> None:
     """Make, list and remove environments: onnx-tf, tflite-runtime, and arm64, an emulated phone's CPU.
 
@@ -23,7 +22,7 @@ def command() -> None:
     """
 
 
-@command.command("create", context_settings=SETTINGS)
+@command.command("create")
 @click.argument("name")
 def create(name: str) -> None:
     """Make the environment NAME, or keep it if it is current.
@@ -37,7 +36,7 @@ def create(name: str) -> None:
     click.echo(f"{made.name}: {made.bytes / 1e6:.0f} MB in {made.path}")
 
 
-@command.command("list", context_settings=SETTINGS)
+@command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_(as_json: bool) -> None:
     """List the environments, made or not.
@@ -69,7 +68,7 @@ def _rows() -> list[dict[str, Any]]:
     return rows
 
 
-@command.command("remove", context_settings=SETTINGS)
+@command.command("remove")
 @click.argument("name")
 def remove(name: str) -> None:
     """Delete the environment NAME.

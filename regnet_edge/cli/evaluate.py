@@ -31,7 +31,7 @@ class Options:
     as_json: bool
 
 
-@click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("evaluate")
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--images", required=True, type=click.Path(path_type=Path), help="Folder with one sub-folder a class."

@@ -36,7 +36,6 @@ PROCESS_S = 3.0  # start, load and warm-up of one visit, and the looks around it
 @click.option("--plan-only", is_flag=True, help="Draw the plan, tell the time it will take, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print where plan and measurements are as JSON.")
 @web_options
-@click.help_option("-h", "--help")
 def command(
     target: str,
     precision: str,

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the bootstrap.")
 @click.option("--json", "as_json", is_flag=True, help="Print the laws as JSON.")
-@click.help_option("-h", "--help")
 def command(
     results: Path,
     device: str,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 COLUMNS = ("model", "widths", "depths", "flops M", "params M", "acts M", "top-1 err %")
 
 
-@click.command("models", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("models")
 @click.option(
     "-r", "--resolution", type=click.IntRange(1), default=224, show_default=True, help="Input side."
 )

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 @click.option("--title", default="Latency report", show_default=True, help="Heading of the page.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the bootstrap.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
-@click.help_option("-h", "--help")
 def command(
     results: Path,
     output: Path,

@@ -15,7 +15,7 @@ COLUMNS = ("part", "output", "width", "blocks", "groups", "flops M", "params M",
 RULE_COLUMNS = ("j", "u_j = w0 + wa j", "s_j", "round(s_j)", "w0 wm^s", "w_j", "stage")
 
 
-@click.command("show", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("show")
 @click.argument("model", required=False)
 @click.option("--regnet", metavar="RULE", help="The rule's numbers instead of MODEL: d=16,w0=48,wa=27.89,...")
 @click.option("-r", "--resolution", type=int, help="Input side in pixels.  [default: 224]")

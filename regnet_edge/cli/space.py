@@ -12,12 +12,11 @@ if TYPE_CHECKING:
     from regnet_edge.design_space.sampling import Drawn, Sample
     from regnet_edge.design_space.spaces import Space
 
-HELP = {"help_option_names": ["-h", "--help"]}
 SPACE = click.argument("space_name", metavar="SPACE")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group("space", context_settings=HELP)
+@click.group("space")
 def command() -> None:
     """Design spaces of the paper, and your own.
 
@@ -34,7 +33,6 @@ def command() -> None:
 
 @command.command("list")
 @AS_JSON
-@click.help_option("-h", "--help")
 def list_spaces(as_json: bool) -> None:
     """List the named spaces with what each draws from.
 
@@ -54,7 +52,6 @@ def list_spaces(as_json: bool) -> None:
 @command.command("size")
 @SPACE
 @AS_JSON
-@click.help_option("-h", "--help")
 def size(space_name: str, as_json: bool) -> None:
     """Count a space exactly, with the paper's figure beside it where there is one.
 
@@ -103,7 +100,6 @@ class Options:
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the draws.")
 @AS_JSON
-@click.help_option("-h", "--help")
 def sample(space_name: str, as_json: bool, **options: Any) -> None:
     """Draw different networks within a flop window; draw k is the same however many are asked for.
 
@@ -159,7 +155,6 @@ def regime_of(flops: tuple[float, float] | None, around: float | None, resolutio
     "-r", "--resolution", type=click.IntRange(1), default=224, show_default=True, help="Input side."
 )
 @AS_JSON
-@click.help_option("-h", "--help")
 def check(space_name: str, net: str, resolution: int, as_json: bool) -> None:
     """Say whether a network is in a space, and which rules it breaks; exit code 1 where it breaks any.
 

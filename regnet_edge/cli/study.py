@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from regnet_edge.design_space.study import Study
     from regnet_edge.design_space.study_report import ArmSummary, Outcome
 
-HELP = {"help_option_names": ["-h", "--help"]}
 OUT = click.option("--out", type=FOLDER, required=True, help="Folder of the records.")
 STUDY = click.option(
     "--study", "file", type=click.Path(dir_okay=False, path_type=Path), help="A YAML file instead of ours."
@@ -25,7 +24,7 @@ TIMES = click.option(
 )
 
 
-@click.group("study", context_settings=HELP)
+@click.group("study")
 def command() -> None:
     """The paper's steps on Fashion-MNIST, small enough for one core and some hours (docs/study.md).
 
@@ -49,7 +48,6 @@ def _study(file: Path | None) -> Study:
 @TIMES
 @click.option("--networks", is_flag=True, help="Print what each arm's networks look like instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.help_option("-h", "--help")
 def plan(file: Path | None, times: int, networks: bool, as_json: bool) -> None:
     """Print which networks are trained and what they are to answer, before anything is run.
 
@@ -87,7 +85,6 @@ def plan(file: Path | None, times: int, networks: bool, as_json: bool) -> None:
 @TIMES
 @click.option("--pilot", is_flag=True, help="Only the networks with several seeds.")
 @where_options
-@click.help_option("-h", "--help")
 def run(out: Path, file: Path | None, times: int, pilot: bool, **options: Any) -> None:
     """Train what has no record yet; stopped at any moment, the same command goes on.
 
@@ -115,7 +112,6 @@ def run(out: Path, file: Path | None, times: int, pilot: bool, **options: Any) -
 @STUDY
 @TIMES
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.help_option("-h", "--help")
 def report(out: Path, file: Path | None, times: int, as_json: bool) -> None:
     """Say what the records answer so far, with intervals, and what could have been seen.
 

@@ -142,7 +142,6 @@ def _window(
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of draws and training.")
 @where_options
-@click.help_option("-h", "--help")
 def command(out: Path, **options: Any) -> None:
     """Draw networks from a design space, train them briefly, and record the error of each.
 

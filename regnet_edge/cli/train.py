@@ -50,7 +50,6 @@ def plan_option(flag: str, default: object, kind: Any, text: str) -> Callable[[A
 @plan_option("--device", "cpu", click.Choice(["cpu", "cuda"]), "Where to train.")
 @plan_option("--precision", "fp32", click.Choice(["fp32", "bf16"]), "Arithmetic of convolutions.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.help_option("-h", "--help")
 def command(out: Path, resume: bool, as_json: bool, **options: Any) -> None:
     """Train a network on Fashion-MNIST or an image folder, as the RegNet paper does.
 

@@ -28,7 +28,7 @@ COLUMNS = (
 )
 
 
-@click.command("verify", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("verify")
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of images; default: shipped ones.")
 @click.option("-n", "--count", default=256, show_default=True, help="How many images.")

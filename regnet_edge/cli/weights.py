@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     from regnet_edge.weights.inventory import Inventory
     from regnet_edge.weights.said import Said
 
-CONTEXT = {"help_option_names": ["-h", "--help"]}
 
-
-@click.group("weights", context_settings=CONTEXT)
+@click.group("weights")
 def command() -> None:
     """Read and write checkpoints of PYCLS, timm, torchvision, Hugging Face and this project.
 
@@ -27,7 +25,7 @@ def command() -> None:
     """
 
 
-@command.command("show", context_settings=CONTEXT)
+@command.command("show")
 @click.argument("source", metavar="FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole of it as JSON.")
 def show(source: str, as_json: bool) -> None:
@@ -94,7 +92,7 @@ def _words(said: Said) -> str:
     return "; ".join(words) or "nothing"
 
 
-@command.command("convert", context_settings=CONTEXT)
+@command.command("convert")
 @click.argument("source", metavar="IN")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--layout", default="own", show_default=True, help="own, pycls, timm, torchvision or hf.")
