@@ -26,7 +26,9 @@ from regnet_edge.request import Preprocessing
 ROOM = 4  # a JPEG is decoded at no less than this many times the wanted size: then no pixel is off by 3
 PROBE = 4096  # bytes at each end of a file that tell most pictures of one size apart
 NAMED = 3  # files that a sentence names
-_SYSTEM = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "icon\r"})
+_OF_FOLDERS = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "icon\r"}
+_OF_DISKS = {"$recycle.bin", "system volume information", "lost+found"}  # a camera's card, a stick
+_SYSTEM = frozenset(_OF_FOLDERS | _OF_DISKS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

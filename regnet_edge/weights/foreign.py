@@ -16,24 +16,32 @@ _STARTS = {
     b"\x89HDF": "is a Keras (HDF5) file; give PyTorch's or safetensors weights",
     b"TFL3": "is a TFLite file, not a checkpoint; give the weights it was made from",
 }
-_PAGES = (b"<!doctype html", b"<html", b"<?xml")
+_PAGES = (b"<!doctype html", b"<html")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def sentence(path: Path, start: bytes) -> str:
     """Why a file that starts like this is no checkpoint, and what to do; '' where it may be one."""
     if not start:
         return "is empty; copy or download it again"
-    if start.lstrip().lower().startswith(_PAGES):
-        return (
-            "is a web page (HTML), as a sign-in or an error saves in place of a file; download the weights "
-            "themselves"
-        )
+    if page := _of_page(start.removeprefix(_BYTE_ORDER_MARK).lstrip().lower()):
+        return page
     if start[4:8] == b"TFL3":
         return _STARTS[b"TFL3"]
     found = next((said for mark, said in _STARTS.items() if start.startswith(mark)), "")
     if found or not start.startswith(b"PK\x03\x04"):
         return found or _of_text(start)
     return _of_zip(path)
+
+
+def _of_page(text: bytes) -> str:
+    if text.startswith(_PAGES):
+        kind = "a web page (HTML), as a sign-in or an error"
+    elif text.startswith(b"<?xml"):
+        kind = "a page or an error in XML, as a server (XHTML) or a store"
+    else:
+        return ""
+    return f"is {kind} saves in place of a file; download the weights themselves"
 
 
 def _of_text(start: bytes) -> str:

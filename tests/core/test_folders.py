@@ -56,7 +56,8 @@ def test_gray_images_stay_gray_where_all_are(tmp_path: Path) -> None:
 
 def test_what_systems_leave_behind_is_left_out_and_counted(tmp_path: Path) -> None:
     write(tmp_path / "cat/1.png")
-    write(tmp_path / "__MACOSX/cat/1.png")
+    for name in ("__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"):
+        write(tmp_path / name / "cat/1.png")
     for name in ("cat/._1.png", "cat/Thumbs.db", "cat/.DS_Store", "cat/notes.txt", "desktop.ini"):
         (tmp_path / name).write_bytes(b"none of a picture")
     (tmp_path / "cat/gone.png").symlink_to(tmp_path / "nowhere.png")
@@ -64,11 +65,13 @@ def test_what_systems_leave_behind_is_left_out_and_counted(tmp_path: Path) -> No
     found = read_folder(tmp_path)
     assert names(tmp_path) == ["cat/1.png"]
     assert found.class_names == ("cat",)
-    assert len(found.left_out) == 8
+    assert len(found.left_out) == 11
     assert "cat/gone.png (a broken link)" in found.left_out
     assert "cat/up (a link to a folder above)" in found.left_out
     (sentence,) = found.remarks()
-    assert sentence == "left out as no pictures: __MACOSX, desktop.ini, cat/.DS_Store and 5 more"
+    assert sentence == (
+        "left out as no pictures: $RECYCLE.BIN, System Volume Information, __MACOSX and 8 more"
+    )
 
 
 def test_pictures_beside_folders_with_pictures_are_refused_not_dropped(tmp_path: Path) -> None:

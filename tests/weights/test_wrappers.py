@@ -121,6 +121,12 @@ STRANGE: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "TorchScript": ("net.pt", torchscript, "is a TorchScript archive, which holds a program; run torch.save"),
     "git-lfs": ("net.safetensors", written(b"version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
     "HTML": ("net.pth", written(b"\n<!DOCTYPE html><html><body>Sign in"), r"is a web page \(HTML\)"),
+    "HTML after a byte-order mark": (
+        "net.pth",
+        written("\ufeff\n <!doctype HTML><html>".encode()),
+        r"is a web page \(HTML\)",
+    ),
+    "a store's error": ("net.pth", written(b"<?xml version='1.0'?><Error>"), "an error in XML"),
     "index": ("model.safetensors.index.json", written(INDEX), "is the index of a checkpoint in 1 parts"),
     "broken index": (
         "model.safetensors.index.json",
