@@ -220,7 +220,11 @@ def without_sidecars(paths: Iterable[Path]) -> list[Path]:
 
 
 def read_sidecar(path: Path) -> dict[str, object]:
-    """The fields of an artifact's sidecar that make an Artifact, as JSON values."""
+    """The fields of an artifact's sidecar that make an Artifact, as JSON values.
+
+    The name inside is the one that the file was made under: a pair that was renamed together stays a pair,
+    and what belongs together the hash decides.
+    """
     sidecar = sidecar_of(path)
     try:
         data = read_json_object(sidecar)
@@ -235,9 +239,5 @@ def read_sidecar(path: Path) -> dict[str, object]:
         raise ArtifactError(
             f"{sidecar} is not a regnet-edge sidecar of version {SIDECAR_VERSION} (its version is "
             f"{version or 'missing'}); convert the model again"
-        )
-    if data.get("file") != path.name:
-        raise ArtifactError(
-            f"{sidecar} describes {data.get('file')!r}, not {path.name}; keep the pair's names"
         )
     return {k: v for k, v in data.items() if k not in ("version", "file", "complexity")}

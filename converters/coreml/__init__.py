@@ -6,10 +6,11 @@ import copy
 import math
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 from regnet_edge.artifact import Artifact, Structure
 from regnet_edge.errors import ArtifactError, ConversionError, RegNetEdgeError, UsageError
@@ -42,17 +43,31 @@ DEBUG_MAPPING = "executorch_debug_handle_mapping.json"  # coremltools adds it: 0
 LABEL, PROBABILITIES = "classLabel", "classLabel_probs"
 
 
+# The first iOS whose operator set has what a precision needs: stored integers with a scale, int8 activations.
+FIRST_IOS: Mapping[Precision, int] = MappingProxyType({"fp32": 15, "fp16": 15, "w8": 16, "int8": 17})
+
+
 @dataclass(frozen=True, slots=True)
 class CoreMLOptions(TargetOptions):
-    """An image input (ImageType); softmax with classLabel and its probabilities as outputs."""
+    """An image input (ImageType); softmax with classLabel and its probabilities as outputs; the first iOS."""
 
     image_input: bool = option(False, "--coreml-image", "Core ML: an image input (ImageType).", "image")
     classifier: bool = option(
         False, "--coreml-classifier", "Core ML: classLabel and classLabel_probs.", "classifier"
     )
 
+    ios: Literal["15", "16", "17", "18"] = option(
+        "17", "--ios", "Core ML: the oldest iOS that has to open it.", "ios{}"
+    )
+
     def check(self, request: ExportRequest) -> None:
-        """Both are about one image."""
+        """An image and a classifier are about one image; each precision has an iOS that it begins with."""
+        first = FIRST_IOS[request.precision]
+        if int(self.ios) < first:
+            raise UsageError(
+                f"Core ML {request.precision} begins with iOS {first}, not {self.ios}: pass --ios {first}, "
+                "or --precision fp16, which every one has"
+            )
         if self.image_input and request.batch != 1:
             raise UsageError("an image input takes one image: leave --batch at 1 with --coreml-image")
         if self.classifier and request.batch != 1:
@@ -91,6 +106,7 @@ class CoreML:
             labels=class_labels(request) if options.classifier else (),
             ranges=_ranges(request, source, program),
             floats=_floats(request, program),
+            ios=options.ios,
         )
         way = _write(program, order, request, out)
         return replace(load(out).structure, ways=way)

@@ -58,7 +58,8 @@ class Pixels:
 class Order:
     """How a program is to become a Core ML model; ranges make activations int8, except those of `floats`.
 
-    floats: names of the exported graph's operations that keep float inputs and weights.
+    floats: names of the exported graph's operations that keep float inputs and weights. ios: the deployment
+    target, which is the version of the operator set.
     """
 
     precision: Precision
@@ -66,6 +67,7 @@ class Order:
     labels: tuple[str, ...] = ()
     ranges: Mapping[str, Range] | None = None
     floats: frozenset[str] = frozenset()
+    ios: str = "17"
 
 
 def lower(ct: Any, program: ExportedProgram, order: Order) -> Taken[Any]:
@@ -93,7 +95,7 @@ def _converted(ct: Any, program: ExportedProgram, order: Order, passes: Any) -> 
     return ct.convert(
         program,
         source="pytorch",
-        minimum_deployment_target=ct.target.iOS17,
+        minimum_deployment_target=getattr(ct.target, f"iOS{order.ios}"),
         compute_precision=ct.precision.FLOAT32 if order.precision == "fp32" else ct.precision.FLOAT16,
         pass_pipeline=passes,
         skip_model_load=True,

@@ -17,6 +17,7 @@ from regnet_edge.converters.coreml import lower as coreml_lower
 from regnet_edge.converters.coreml import quantize as coreml_quantize
 from regnet_edge.converters.coreml.mil import evaluator, package
 from regnet_edge.converters.coreml.mil import program as mil_program
+from regnet_edge.converters.proof import metrics, parity
 from regnet_edge.converters.quiet import coremltools
 from regnet_edge.errors import ArtifactError, ConversionError, UsageError
 from regnet_edge.model import build_latency_subject, fold_batch_norm
@@ -370,3 +371,28 @@ def test_importing_the_target_loads_nothing_heavy():
         "sys.exit(bool({'torch', 'coremltools', 'google.protobuf'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("precision", "ios", "version"),
+    [("fp16", "15", 6), ("w8", "16", 7), ("int8", "18", 9), ("fp32", "17", 8)],
+)
+def test_a_package_for_the_oldest_ios_of_its_precision_computes_the_same(precision, ios, version, tmp_path):
+    config = AnyNetConfig((Stage(1, 64, 32),), stem_width=8, num_classes=5)  # weights large enough for w8
+    request = replace(request_for(config, precision=precision), options={"ios": ios})
+    artifact, source = make(tmp_path, request)
+    with coremltools() as ct:
+        assert (
+            ct.models.MLModel(str(artifact.path), skip_model_load=True).get_spec().specificationVersion
+            == version
+        )
+    with torch.no_grad():
+        expected = source.module(torch.from_numpy(source.calibration[:2])).numpy()
+    found = coreml.CONVERTER.run(artifact, source.calibration[:2])
+    assert metrics.sqnr_db(expected, found) > parity.GATES[precision].sqnr_db
+
+
+@pytest.mark.parametrize(("precision", "ios", "first"), [("int8", "16", 17), ("w8", "15", 16)])
+def test_a_precision_that_an_ios_has_not_is_refused_with_the_first_that_has_it(precision, ios, first):
+    with pytest.raises(UsageError, match=f"begins with iOS {first}, not {ios}"):
+        assign(replace(request_for(NETS["y"], precision=precision), options={"ios": ios}))
