@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from regnet_edge.errors import UsageError
+
 if TYPE_CHECKING:
     from regnet_edge.design_space.tables import NetTable, Scored
 
@@ -38,6 +40,7 @@ class Source:
 
         parts = [part for table in self._read() for part in self._parts(table)]
         found = [scored(part, self.value) for part in parts]
+        _check_alike(found)
         self._tell(found)
         found = _large(found, fewest)
         return matched(found, self.match) if self.match else tuple(found)
@@ -68,6 +71,15 @@ class Source:
             more = f"; and {len(left_out) - _TOLD} more" if len(left_out) > _TOLD else ""
             count = f"{len(left_out)} record{'s' if len(left_out) > 1 else ''} left out"
             click.echo(f"note: {count}: {'; '.join(left_out[:_TOLD])}{more}", err=True)
+
+
+def _check_alike(sets: Sequence[Scored]) -> None:
+    """Raise UsageError where one table gives errors and another latencies."""
+    values = sorted({s.value for s in sets})
+    if len({v.endswith("_ms") for v in values}) > 1:
+        raise UsageError(
+            f"the tables have different numbers to compare: {', '.join(values)}; name one with --value"
+        )
 
 
 def _large(sets: list[Scored], fewest: int) -> list[Scored]:

@@ -116,6 +116,8 @@ def _norm(sets: Sequence[Scored], options: Options) -> Norm:
 
     if options.span:
         given = Filter.parse(f"{options.normalise}={options.span}")
+        if not given.low < given.high:
+            raise UsageError(f"--range reads LOW-HIGH, such as 20e6-129e6, not {options.span!r}")
         return Norm(options.normalise, options.bins, given.low, given.high)
     low, high = shared_range(tuple(sets), options.normalise)
     click.echo(f"note: {options.normalise} from {low:g} to {high:g}, which all sets reach", err=True)

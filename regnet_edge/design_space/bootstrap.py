@@ -77,8 +77,8 @@ def best_of(
     n = int(told.sum())
     if n < FEWEST:
         raise DataError(
-            f"{n} networks of {found.name} have a {parameter}, and a bootstrap takes at least {FEWEST}; "
-            "add records"
+            f"{found.name} has {n or 'no'} network{'s' if n != 1 else ''} with a number under {parameter}, "
+            f"and a bootstrap takes at least {FEWEST}; add records"
         )
     best = best_indices(found.values[told], rng, fraction=fraction, resamples=resamples)
     tail = (1 - level) / 2

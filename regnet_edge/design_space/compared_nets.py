@@ -88,12 +88,16 @@ def regnets(recipe: str) -> tuple[ComparedNet, ...]:
 
 
 def rivals(regime: Regime, recipe: str = "") -> tuple[ComparedNet, ...]:
-    """The other networks of a regime: mobile by any recipe unless named, full as the paper's (pycls)."""
+    """The other networks of a regime: mobile by any recipe unless named, full as the paper's (pycls).
+
+    Raises UsageError for a recipe that none of them has.
+    """
     wanted = recipe or ("" if regime == "mobile" else "pycls")
-    return tuple(
-        n for n in compared_nets()
-        if n.family not in REFERENCES and (n.mobile or regime == "full") and wanted in ("", n.recipe)
-    )  # fmt: skip
+    others = [n for n in compared_nets() if n.family not in REFERENCES and (n.mobile or regime == "full")]
+    if wanted and all(n.recipe != wanted for n in others):
+        known = ", ".join(dict.fromkeys(n.recipe for n in others))
+        raise UsageError(f"no network of the {regime} regime was trained by {wanted!r}; choose from {known}")
+    return tuple(n for n in others if wanted in ("", n.recipe))
 
 
 def compared(

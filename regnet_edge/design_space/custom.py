@@ -6,6 +6,7 @@ space does the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from .stage_counts import Frame
 _SHORT = {"b": "bottleneck_ratios", "g": "group_widths", "se": "se_ratios", "d": "depth", "w": "width"}
 _FRAME = {f.name for f in fields(Frame)}
 _SPANS = ("depth", "width", "w0", "wa", "wm")
-_CHOICES = {"bottleneck_ratios": float, "group_widths": int, "se_ratios": float}
+_CHOICES = ("bottleneck_ratios", "group_widths", "se_ratios")
 _SUFFIXES = (".yaml", ".yml")
 
 MAX_BYTES = 1 << 20  # of a description
@@ -60,8 +61,11 @@ def read_file(path: Path) -> Space:
     if not isinstance(data, dict) or "base" not in data:
         raise UsageError(f"{path} names no space to start from; give it a line such as base: AnyNetX_A")
     changes = {str(k): v for k, v in data.items() if k not in ("base", "name")}
+    base = str(data["base"])
+    if base.lower().endswith(_SUFFIXES):
+        raise UsageError(f"{path}: base names a space, such as AnyNetX_A, and no other file")
     try:
-        return replace(changed(read(str(data["base"])), changes), name=str(data.get("name", path.stem)))
+        return replace(changed(read(base), changes), name=str(data.get("name", path.stem)))
     except RegNetEdgeError as error:
         raise UsageError(f"{path}: {error}") from error
 
@@ -71,8 +75,10 @@ def changed(start: Space, changes: Mapping[str, object]) -> Space:
     given = {_SHORT.get(k, k): v for k, v in changes.items()}
     own = {f.name for f in fields(start)} - {"name", "paper_size", "frame"}
     framed = {k: given.pop(k) for k in list(given) if k in _FRAME}
-    if isinstance(extra := given.pop("frame", {}), dict):
-        framed |= extra
+    extra = given.pop("frame", {})
+    if not isinstance(extra, dict):
+        raise UsageError(f"a frame is written with its fields' names, not as {extra!r}")
+    framed |= extra
     unknown = sorted(given.keys() - own) + sorted(framed.keys() - _FRAME)
     if unknown:
         known = ", ".join(sorted(own | _FRAME))
@@ -95,15 +101,30 @@ def _value(start: Space, key: str, value: object) -> object:
         return _span(key, getattr(start, key), value)
     if key in _CHOICES:
         listed = value if isinstance(value, list) else [value]
-        return tuple(_CHOICES[key](_number(key, v)) for v in listed)
+        read = _whole if key == "group_widths" else _number
+        return tuple(read(key, v) for v in listed)
     if key == "caps":
         return tuple(_structured(v, Cap) for v in (value if isinstance(value, list) else [value]))
     if key == "stages":
-        counts = [int(_number(key, v)) for v in (value if isinstance(value, list) else [value])]
-        return counts[0] if isinstance(start, AnyNetSpace) else (counts[0], counts[-1])
+        return _stages(start, value)
     if key in ("widths", "depths"):
         return str(value)
-    return value in (True, "true", "yes", "1")  # what is left are flags
+    return _flag(key, value)
+
+
+def _stages(start: Space, value: object) -> int | tuple[int, int]:
+    """One number for an AnyNet space, (least, most) for a space of rules."""
+    counts = [_whole("stages", v) for v in (value if isinstance(value, list) else [value])]
+    if not counts or len(counts) > 2 or (isinstance(start, AnyNetSpace) and len(counts) > 1):
+        raise UsageError(f"{start.name} has one number of stages, not {value}; such as stages=5")
+    return counts[0] if isinstance(start, AnyNetSpace) else (counts[0], counts[-1])
+
+
+def _flag(key: str, value: object) -> bool:
+    flags = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if (found := flags.get(str(value).lower())) is None:
+        raise UsageError(f"{key} is true or false, not {value!r}")
+    return found
 
 
 def _span(key: str, start: Span, value: object) -> Span:
@@ -112,7 +133,7 @@ def _span(key: str, start: Span, value: object) -> Span:
         found: Span = _structured(codec.to_json(start) | value, Span)
         return found
     ends = [_number(key, v) for v in (value if isinstance(value, list) else [value])]
-    if len(ends) > 2:
+    if not 1 <= len(ends) <= 2:
         raise UsageError(f"{key} is a range [low, high], not {value}")
     return replace(start, low=ends[0], high=ends[-1])
 
@@ -121,12 +142,24 @@ def _number(key: str, value: object) -> float:
     try:
         number = float(str(value))
     except ValueError:
-        raise UsageError(f"{key} is a number, not {value!r}") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"{key} is a number, not {value!r}")
     return int(number) if number.is_integer() else number
 
 
+def _whole(key: str, value: object) -> int:
+    number = _number(key, value)
+    if not isinstance(number, int):
+        raise UsageError(f"{key} is a whole number, not {value!r}")
+    return number
+
+
 def _structured(value: Any, kind: type[Any]) -> Any:
+    what = kind.__name__.lower()
+    if not isinstance(value, dict):
+        raise UsageError(f"a {what} is written with its fields' names, not as {value!r}")
     try:
         return codec.from_json(value, kind)
-    except ValueError as error:
-        raise UsageError(f"{value} is no {kind.__name__.lower()} ({error})") from error
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"no such {what} ({error})") from error

@@ -17,6 +17,7 @@ from .study import Arm, Comparison, Refinement, Study
 FRAME = Frame(in_channels=1, num_classes=10, stem_width=16, stem_stride=2, strides=(1, 2, 2, 1))
 WINDOW = Regime(0.8e6, 1.2e6, resolution=16)
 AT_24 = replace(WINDOW, resolution=24)
+AT_28, HALVING = replace(WINDOW, resolution=28), (1, 2, 2, 2)  # the paper's 56, 28, 14, 7 px, a quarter each
 FOUR_TIMES = Regime(3.2e6, 4.8e6, resolution=16)
 EPOCHS = 10
 CEILING = 40.0  # percent; above it a network has learned little
@@ -26,8 +27,11 @@ TASK = Task("fashion-mnist", train_images=4500, evaluate_every=2)
 
 
 def study() -> Study:
-    """The study as a value, with about 600 networks and one comparison a question."""
-    arms = (*_steps(), *_controls(), _arm("RegNet", REGNET, REGNETS), *_factors(), *_generality())
+    """The study as a value, with about 800 networks and one comparison a question."""
+    arms = (
+        *_steps(), *_controls(), _arm("RegNet", REGNET, REGNETS), *_factors(), *_generality(),
+        *_sensitivity(),
+    )  # fmt: skip
     refined = Refinement("RegNet_refined", "RegNet", REFINED)
     return Study("fashion", TASK, arms, _comparisons(), refined, ceiling=CEILING)
 
@@ -104,6 +108,25 @@ def _generality() -> tuple[Arm, ...]:
     return tuple(found)
 
 
+def _sensitivity() -> tuple[Arm, ...]:
+    """C, D, E and both controls where every stage halves the resolution, so that orders may matter more."""
+    arms = (
+        ("C", ANYNET_X_C, ""),
+        ("D", ANYNET_X_D, "C"),
+        ("E", ANYNET_X_E, "D"),
+        ("widths fall", replace(ANYNET_X_D, widths="falling"), "D"),
+        ("depths fall", replace(ANYNET_X_E, depths="falling"), "E"),
+    )
+    frame = replace(FRAME, strides=HALVING)
+    return tuple(
+        Arm(
+            f"{name}, 28 px", replace(space, frame=frame), AT_28, GENERALITY, EPOCHS,
+            partner and f"{partner}, 28 px", RULES_POOL, delay=10,
+        )
+        for name, space, partner in arms
+    )  # fmt: skip
+
+
 def _comparisons() -> tuple[Comparison, ...]:
     """What so many pairs can tell gives the margins (docs/study.md): 40, 20 or 15 of them."""
     return (
@@ -125,4 +148,8 @@ def _comparisons() -> tuple[Comparison, ...]:
             Comparison(f"widths that rise, {name}", f"C, {name}", f"D, {name}", "better", 4.0)
             for name, *_ in GENERAL
         ),
+        Comparison("control: widths that fall, 28 px", "D, 28 px", "widths fall, 28 px", "worse", 4.0),
+        Comparison("control: depths that fall, 28 px", "E, 28 px", "depths fall, 28 px", "worse", 4.0),
+        Comparison("widths that rise, 28 px", "C, 28 px", "D, 28 px", "better", 4.0),
+        Comparison("depths that rise, 28 px", "D, 28 px", "E, 28 px", "better", 4.0),
     )

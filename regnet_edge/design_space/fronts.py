@@ -10,7 +10,7 @@ from itertools import groupby
 import numpy as np
 
 from regnet_edge.drawing import Picture
-from regnet_edge.errors import DataError
+from regnet_edge.errors import DataError, UsageError
 
 from .net_plots import Family, front_picture
 from .tables import NetRow, NetTable, Scored, told_apart
@@ -50,7 +50,12 @@ def _family(name: str, points: Sequence[FrontPoint]) -> Family:
 
 
 def front_of(sets: Sequence[Scored], cost: str) -> Front:
-    """The front over all networks that have that cost; raises DataError where none does."""
+    """The front over all networks that have that cost; raises DataError where none does.
+
+    Raises UsageError where cost and value are one column.
+    """
+    if any(s.value == cost for s in sets):
+        raise UsageError(f"{cost} is both the value and the cost; name another with --value or --cost")
     told = [(s, i, c) for s in sets for i, c in enumerate(s.column(cost).tolist()) if np.isfinite(c)]
     if not told:
         raise DataError(f"no network has a finite {cost}; name another --cost")

@@ -22,7 +22,7 @@ from regnet_edge.errors import UsageError
 
 from .spaces import AnyNetSpace, Candidates, RegNetSpace, Space
 from .spans import Floats
-from .stage_counts import Booleans, Counts, count
+from .stage_counts import Booleans, Counts, Nets, count
 
 BLOCK = 4096  # rows of uniform numbers made at once, all from one generator
 PATIENCE = 100 * BLOCK  # draws without a new network before a window counts as empty
@@ -128,6 +128,8 @@ def sample(space: Space, n: int, seed: int = 0, regime: Regime = ANYWHERE) -> Sa
     """
     if n < 1 or seed < 0:
         raise UsageError(f"a sample has at least 1 network and a seed from 0 up, not {n} and {seed}")
+    if n > space.size:
+        raise UsageError(f"{space.name} has at most {space.size:,} different networks, and {n} are asked for")
     _check_reach(space, regime)
     kept: dict[AnyNetConfig, Drawn] = {}
     rejected: Counter[str] = Counter()
@@ -135,7 +137,7 @@ def sample(space: Space, n: int, seed: int = 0, regime: Regime = ANYWHERE) -> Sa
         found = _within(space, space.draw(u), regime, block * BLOCK)
         for drawn in found.drawn():
             if kept.setdefault(drawn.config, drawn) is not drawn:
-                found.reasons[drawn.draw - block * BLOCK] = "drawn before"
+                found.reasons[drawn.draw - block * BLOCK] = _BEFORE
             if len(kept) == n:
                 rejected.update(r for r in found.reasons[: drawn.draw - block * BLOCK + 1] if r)
                 return Sample(space.name, seed, regime, tuple(kept.values()), drawn.draw + 1, dict(rejected))
@@ -173,10 +175,18 @@ def _within(space: Space, candidates: Candidates, regime: Regime, first: int) ->
         reasons[(reasons == "") & ~cap.allows(counts)] = f"above the cap on {cap.quantity}"
     for reason, which in regime.rejections(nets.depths.sum(axis=1), counts).items():
         reasons[(reasons == "") & which] = reason
+    reasons[_repeated(nets, np.flatnonzero(reasons == ""))] = _BEFORE
     return _Block(candidates, space, counts, reasons, first)
 
 
-_INVALID = "the rule's stages"
+def _repeated(nets: Nets, among: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of `among` that are the same network as an earlier one of them."""
+    parts = (nets.depths, nets.widths, nets.group_widths, nets.bottleneck_ratios, nets.se_ratios[:, None])
+    first = np.unique(np.hstack([p[among] for p in parts]), axis=0, return_index=True)[1]
+    return np.delete(among, first)
+
+
+_INVALID, _BEFORE = "the rule's stages", "drawn before"
 
 
 def reach(space: Space, resolution: int = 224) -> tuple[float, float]:
@@ -219,11 +229,11 @@ def _check_reach(space: Space, regime: Regime) -> None:
 
 def _exhausted(space: Space, regime: Regime, n: int, rejected: Counter[str]) -> str:
     more = f"no more than {n} different networks" if n > 1 else ("only one network" if n else "no network")
-    reason, count = rejected.most_common(1)[0]
+    reasons = (f"{c / rejected.total():.0%} {reason!r}" for reason, c in rejected.most_common(2))
     low, high = reach(space, regime.resolution)
     return (
-        f"{more} in {_window(regime)} among {PATIENCE:,} draws, {count / rejected.total():.0%} of them "
-        f"rejected as {reason!r}: {_reaches(space, regime, low, high)}"
+        f"{more} in {_window(regime)} among {PATIENCE:,} draws (rejected: {', '.join(reasons)}); "
+        f"{_reaches(space, regime, low, high)}"
     )
 
 

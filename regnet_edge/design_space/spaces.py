@@ -45,6 +45,8 @@ class Cap:
             self.quantity in ("params", "activations"),
             f"a cap is on params or activations, not on {self.quantity!r}",
         )
+        finite = all(math.isfinite(v) for v in (self.constant, self.slope, self.power))
+        _require(finite, "a cap's constant, slope and power are finite numbers")
 
     def limit(self, flops: Floats) -> Floats:
         """The least value that is no longer allowed, of flops' shape."""

@@ -45,6 +45,15 @@ class Arm:
     pool: int = 1000
     delay: int = 0
 
+    def __post_init__(self) -> None:
+        _check_counts(f"the arm {self.name!r}", nets=self.nets, epochs=self.epochs, pool=self.pool)
+
+
+def _check_counts(whose: str, **counts: int) -> None:
+    for what, n in counts.items():
+        if not isinstance(n, int) or isinstance(n, bool) or n < 1:  # YAML gives anything
+            raise UsageError(f"{whose} has a whole number of {what} from 1 up, not {n!r}")
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -68,6 +77,9 @@ class Refinement:
     start: str
     nets: int
     best: int = 15
+
+    def __post_init__(self) -> None:
+        _check_counts(f"the arm {self.name!r}", nets=self.nets, best=self.best)
 
     def space(self, start: RegNetSpace, trained: Sequence[Record]) -> RegNetSpace:
         """As the paper narrows RegNet, by rules fixed beforehand.
@@ -114,10 +126,17 @@ class Study:
             if arm.name in known or (arm.partner and arm.partner not in known):
                 raise UsageError(f"the arm {arm.name!r} is there twice, or stands before its partner")
             known.add(arm.name)
+        if self.refinement and not self._narrows(self.refinement):
+            raise UsageError(
+                f"the refinement starts from {self.refinement.start!r}, which is no arm of rules"
+            )
         known |= {self.refinement.name} if self.refinement else set()
         missing = sorted({n for c in self.comparisons for n in (c.base, c.arm)} - known)
         if missing:
             raise UsageError(f"the study compares arms that it does not have: {', '.join(missing)}")
+
+    def _narrows(self, refinement: Refinement) -> bool:
+        return any(a.name == refinement.start and isinstance(a.space, RegNetSpace) for a in self.arms)
 
     def arm(self, name: str) -> Arm:
         """The arm of that name."""

@@ -34,6 +34,9 @@ def read(path: Path) -> Study:
 
 
 def _study(data: Mapping[str, Any], name: str) -> Study:
+    for key, kind in (("arms", list), ("comparisons", list), ("task", dict)):
+        if not isinstance(data.get(key, kind()), kind):
+            raise UsageError(f"{key} is a {'list' if kind is list else 'mapping'}, not {data[key]!r}")
     task = codec.from_json({"data": data["data"], **data.get("task", {})}, Task)
     refinement = data.get("refinement")
     return Study(

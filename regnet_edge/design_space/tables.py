@@ -23,7 +23,8 @@ Booleans = NDArray[np.bool_]
 
 # looked for in this order where nobody says which number is to be compared
 RECOGNISED = (
-    "error", "test_error", "top1_error", "top1_err", "min_test_top1", "latency_ms", "summary.p50_ms",
+    "error", "test_error", "val_error", "top1_error", "top1_err", "min_test_top1", "latency_ms",
+    "summary.p50_ms",
 )  # fmt: skip
 _LISTED = 12  # columns named in a refusal
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -165,8 +166,7 @@ class NetTable:
         ends = [c for c in known if c.endswith(f".{column}")]
         if len(ends) == 1:
             return ends[0]
-        more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-        listed = ", ".join((ends or known)[:_LISTED]) + ("" if ends else more)
+        listed = ", ".join(_runs(ends or known))
         raise UsageError(_fitted(f"{self.name} has no column {column!r}; it has ", listed))
 
     def column(self, name: str) -> Floats:
@@ -217,6 +217,15 @@ def told_apart(names: Sequence[str]) -> list[str]:
 def _fitted(begin: str, listed: str) -> str:
     room = 298 - len(begin)
     return begin + (listed if len(listed) <= room else f"{listed[: room - 3]}...")
+
+
+def _runs(columns: Sequence[str]) -> list[str]:
+    """Names for a refusal: x_1, x_2, x_3 and x_last as `x_1 to x_last`, all others as they are."""
+    last: dict[str, list[str]] = {}
+    for column in columns:
+        stem, _, place = column.rpartition("_")
+        last.setdefault(f"{stem}_" if place.isdigit() or place == "last" else column, []).append(column)
+    return [names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}" for names in last.values()]
 
 
 def _is_number(text: str) -> bool:
@@ -293,7 +302,7 @@ def _recognised(table: NetTable) -> str:
     for name in RECOGNISED:
         if name in known:
             return name
-    listed = ", ".join(known[:_LISTED]) or "no column at all"
+    listed = ", ".join(_runs(known)) or "no column at all"
     raise UsageError(_fitted(f"name the number to compare with --value; {table.name} has ", listed))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from regnet_edge.errors import DataError
 
-from .bootstrap import Best, best_of
+from .bootstrap import FEWEST, Best, best_of
 from .edf import Estimate
 from .tables import Floats, Scored
 
@@ -284,7 +284,13 @@ class Trends:
 def study_trends(
     found: Scored, wanted: Sequence[str], pairs: Sequence[tuple[str, str]], best: float, seed: int
 ) -> Trends:
-    """The trends of the parameters and pairs that are named, or of every parameter that varies."""
+    """The trends of the parameters and pairs that are named, or of every parameter that varies.
+
+    Raises DataError for fewer than 4 networks.
+    """
+    if len(found) < FEWEST:
+        have = "one network" if len(found) == 1 else f"{len(found)} networks"
+        raise DataError(f"{found.name} has {have}, and a trend takes at least {FEWEST}; add records")
     rng = np.random.default_rng(seed)
     told = tuple(trend(found, p, rng) for p in wanted or parameters(found))
     fitted = max(1, round(len(found) * best))

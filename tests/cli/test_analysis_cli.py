@@ -155,7 +155,14 @@ def test_bad_input_gets_one_sentence(population: Path, tmp_path: Path) -> None:
     one.write_text("error,g\n5,1\n")
     nan = tmp_path / "nan.csv"
     nan.write_text("error,g\nnan,1\nNaN,2\n")
+    nested = tmp_path / "nested.json"
+    nested.write_text('[{"error": 5, "net": {"num_gs": [1, 2, 4]}, "optim": {"lr": 0.1}}]')
     for verb, arguments, code, sentence in [
+        ("edf", [nested, "--by", "nope"], 2, "error, net.num_gs_1 to net.num_gs_last, optim.lr"),
+        ("edf", [population, LADDER], 2, "the tables have different numbers to compare: error, latency_ms"),
+        ("edf", [population, "--normalise", "flops", "--range", "abc"], 2, "--range reads LOW-HIGH"),
+        ("trends", [one], 1, "one has one network, and a trend takes at least 4"),
+        ("front", [population, "--cost", "error"], 2, "both the value and the cost"),
         ("edf", [population, "--value", "loss"], 2, "has no column 'loss'; it has depth"),
         ("edf", [one], 1, "one has one network, and a distribution takes at least 2"),
         ("edf", [nan], 1, "none of the 2 records of nan has a finite error"),

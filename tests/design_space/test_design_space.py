@@ -245,10 +245,10 @@ def test_a_window_that_cannot_be_met_is_refused_at_once_with_what_the_space_reac
     one = replace(
         ANYNET_X_A, depth=Span(1, 1), width=Span(8, 8, 8), group_widths=(1,), bottleneck_ratios=(1.0,)
     )
-    with pytest.raises(UsageError, match="only one network in 0 to inf MF among 8,192 draws, 100% of them"):
+    with pytest.raises(UsageError, match="at most 1 different networks, and 2 are asked for"):
         sample(one, 2)
     impossible = replace(ANYNET_X_A, caps=(Cap("params", 1.0),))
-    with pytest.raises(UsageError, match="100% of them rejected as 'above the cap on params'") as caught:
+    with pytest.raises(UsageError, match="rejected: 100% 'above the cap on params'") as caught:
         sample(impossible, 2)
     assert len(str(caught.value)) <= 300
     with pytest.raises(UsageError, match="flops go from"):

@@ -139,6 +139,11 @@ def test_a_yaml_file_changes_a_named_space(tmp_path: Path) -> None:
     [
         ("AnyNetX_Q", "unknown design space"),
         ("AnyNetX_A:foo=3", "AnyNetX_A has no foo; it has"),
+        ("AnyNetX_A:g=3.5", "group_widths is a whole number, not '3.5'"),
+        ("AnyNetX_A:g=nan", "group_widths is a number, not 'nan'"),
+        ("AnyNetX_A:stages=2-4", "AnyNetX_A has one number of stages"),
+        ("AnyNetX_A:shared_group=maybe", "shared_group is true or false, not 'maybe'"),
+        ("AnyNetX_A:caps=1", "a cap is written with its fields' names"),
         ("AnyNetX_A:stages", "a space's change reads key=value"),
         ("AnyNetX_A:d=many", "d.*is a number|depth is a number"),
         ("AnyNetX_A:d=0-4", "a range goes from a positive number"),
@@ -156,9 +161,13 @@ def test_a_space_that_cannot_be_meant_is_refused_in_a_sentence(text: str, senten
     [
         ("[1, 2]", "names no space to start from"),
         ("base: RegNet\nwm: [3, 2]", "a range goes from"),
-        ("base: RegNet\ncaps: [{quantity: latency}]", "is no cap"),
+        ("base: RegNet\ncaps: [{quantity: latency}]", "no such cap"),
         ("base: {", "cannot read"),
         ("base: RegNet\nframe: {colour: 3}", "RegNet has no colour"),
+        ("base: RegNet\nframe: 3", "a frame is written with its fields' names"),
+        ("base: RegNet\ndepth: []", r"depth is a range \[low, high\], not \[\]"),
+        ("base: RegNet\ncaps: [{quantity: params, slope: .nan}]", "are finite numbers"),
+        ("base: bad.yaml", "base names a space, such as AnyNetX_A, and no other file"),
     ],
 )
 def test_a_file_that_makes_no_space_is_named(tmp_path: Path, content: str, sentence: str) -> None:

@@ -17,7 +17,7 @@ from regnet_edge.complexity import complexity
 from regnet_edge.design_space import fashion_study, study_file
 from regnet_edge.design_space.coupling import distances, partners
 from regnet_edge.design_space.population import Task
-from regnet_edge.design_space.records import Record, Subject, Table, append
+from regnet_edge.design_space.records import Record, Subject, Table, append, read
 from regnet_edge.design_space.sampling import sample
 from regnet_edge.design_space.spaces import ANYNET_X_A, ANYNET_X_B, ANYNET_X_C, ANYNET_X_D, REGNET
 from regnet_edge.design_space.spans import Span
@@ -116,10 +116,17 @@ class TestPlan:
 
     def test_this_projects_study_suits_its_images_and_its_size(self) -> None:
         study = fashion_study.study()
-        assert sum(a.nets for a in study.arms) + study.pilot[0] * study.pilot[1] == 660
+        assert sum(a.nets for a in study.arms) + study.pilot[0] * study.pilot[1] == 735
         assert study.times(10).arm("AnyNetX_A").nets == 400
         config = sample(study.arm("AnyNetX_A").space, 1, 0, WINDOW).configs[0]
         assert (config.in_channels, config.num_classes) == (1, 10)
+
+    def test_what_was_added_to_the_study_changed_no_network_of_it(self) -> None:
+        """Records that are committed stay records of this study."""
+        found = {s.key for s in fashion_study.study().population().subjects}
+        committed = read(Path(__file__).parents[2] / "docs" / "study").records
+        missing = [r.subject.arm for r in committed if r.subject.key not in found]
+        assert set(missing) <= {"RegNet_refined"}  # which joins when those it follows are trained
 
     def test_studies_that_make_no_sense_are_refused(self) -> None:
         with pytest.raises(UsageError, match="compares arms that it does not have: E"):
@@ -173,7 +180,7 @@ class TestAnswers:
 class TestVerb:
     def test_the_plan_is_printed_before_anything_is_run(self) -> None:
         text = CliRunner().invoke(command, ["plan"]).output
-        assert "660 networks" in text
+        assert "735 networks" in text
         assert "control: widths that fall" in text
         told = json.loads(CliRunner().invoke(command, ["plan", "--json", "--times", "2"]).output)
         assert told["arms"][0]["nets"] == 80
@@ -250,6 +257,15 @@ class TestFile:
             (f"{TOP}arms: [{{name: C, space: Q, nets: 3}}]", "unknown design space"),
             (f"{TOP}arms: []\ntask: {{lr: fast}}", "lr"),
             ("data: {", "while parsing"),
+            (f"{TOP}arms: 3", "arms is a list, not 3"),
+            (f"{TOP}arms: []\ntask: 3", "task is a mapping, not 3"),
+            (f"{TOP}arms: [{{name: C, space: RegNet, nets: two}}]", "a whole number of nets from 1 up"),
+            (f"{TOP}arms: [{{name: C, space: RegNet, nets: 3, epochs: 0}}]", "a whole number of epochs"),
+            (
+                f"{TOP}arms: [{{name: C, space: RegNet, nets: 3}}]\n"
+                "refinement: {name: r, start: q, nets: 2}",
+                "starts from 'q', which is no arm of rules",
+            ),
         ],
     )
     def test_a_file_that_is_no_study_is_named_with_what_is_wrong(

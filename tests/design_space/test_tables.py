@@ -124,8 +124,8 @@ def test_a_missing_column_is_refused_with_those_that_are_there() -> None:
         found.column("error")
     with pytest.raises(UsageError, match="--value; t has err, flops"):
         scored(found)
-    many = table({f"column_number_{i}": 1.0 for i in range(200)})
-    with pytest.raises(UsageError, match="and 188 more") as refused:
+    many = table({f"column_{i}_number": 1.0 for i in range(200)})
+    with pytest.raises(UsageError, match=r"\.\.\.$") as refused:
         many.column("error")
     assert len(str(refused.value)) <= 300
 
