@@ -48,7 +48,11 @@ class VerdictTest {
 
     private fun assertSame(where: String, wanted: Any, found: Any) = when (wanted) {
         is Number -> assertTrue("$where: $wanted, not $found", abs(wanted.toDouble() - (found as Number).toDouble()) <= 1e-9 + 1e-9 * abs(wanted.toDouble()))
-        is JSONArray -> assertEquals(where, List(wanted.length()) { wanted.getDouble(it) }, found)
+        is JSONArray -> { // places of peaks: on a flat top the last bits of a sum decide, so a point of the grid is allowed
+            val numbers = (found as List<*>).map { it as Double }
+            assertEquals(where, wanted.length(), numbers.size)
+            numbers.forEachIndexed { i, number -> assertEquals(where, wanted.getDouble(i), number, 1e-3 * number) }
+        }
         else -> assertEquals(where, wanted, found)
     }
 }

@@ -2,7 +2,6 @@ package io.github.regnet_edge.verdict
 
 import kotlin.math.abs
 import kotlin.math.exp
-import kotlin.math.floor
 import kotlin.math.ln
 import kotlin.math.max
 import kotlin.math.min
@@ -38,7 +37,8 @@ internal fun modes(samplesMs: List<Double>): List<Double> {
 /** The density on the grid, from a histogram, so that its cost does not grow with the samples. */
 private fun density(x: List<Double>, start: Double, step: Double, h: Double): DoubleArray {
     val counts = DoubleArray(POINTS)
-    for (value in x) counts[floor((value - start) / step + 0.5).toInt().coerceIn(0, POINTS - 1)]++
+    val edges = DoubleArray(POINTS) { start + it * step - step / 2 }
+    for (value in x) counts[edges.binarySearch(value).let { if (it >= 0) it else -it - 2 }.coerceAtLeast(0)]++
     val kernel = DoubleArray(POINTS) { exp(-0.5 * (it * step / h).pow(2)) }
     val smooth = DoubleArray(POINTS) { i -> counts.indices.sumOf { counts[it] * kernel[abs(i - it)] } }
     val most = smooth.max()
