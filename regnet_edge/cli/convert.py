@@ -67,6 +67,13 @@ class Options:
         return cls(**rest, own=own, int8=int8, pictures=stated(typed))
 
 
+# Delegates of ExecuTorch that people ask for, and why no file is made for them: none could be proved.
+NOT_MADE = {
+    "Vulkan": "running takes a GPU driver and a runtime built for it, so no answer could be compared",
+    "QNN": "lowering and running take Qualcomm's own SDK, which is no dependency of this project",
+    "Ethos-U": "running takes Arm's simulator or the chip, so no answer could be compared",
+}
+
 COLUMNS = ("target", "precision", "seconds", "MB", "SQNR dB", "top-1 agree", "file")
 
 
@@ -140,6 +147,8 @@ def _print_formats(as_json: bool) -> None:
         for name, c in targets().items()
     ]
     print_table(("target", "file", *precisions, "tools"), rows, text_columns=2)
+    for name, reason in NOT_MADE.items():
+        click.echo(f"not made here: ExecuTorch for {name}: {reason}")
 
 
 def _presence(installed: bool) -> str:

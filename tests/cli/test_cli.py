@@ -86,3 +86,9 @@ def test_formats_is_one_table_for_people_and_programs(cli) -> None:
 def test_shell_completion_is_click_s_own(cli) -> None:
     done = cli(_REGNET_EDGE_COMPLETE="bash_source")
     assert "_regnet_edge_completion" in done.stdout
+
+
+def test_formats_says_which_delegates_are_not_made_here_and_why(cli) -> None:
+    told = cli("convert", "--formats").stdout
+    for name in ("Vulkan", "QNN", "Ethos-U"):
+        assert f"not made here: ExecuTorch for {name}: " in told
