@@ -178,7 +178,7 @@ def numbers(text: str) -> tuple[int, ...]:
 @click.option("--app", default="", help="Package of the Android app.")
 @click.option(
     "--native", default="auto", show_default=True,
-    help="Native tools on the phone: auto (where the app is missing), never, or the folder they lie in.",
+    help="Native tools on the phone: auto (where there is no app to install), never, or their folder.",
 )  # fmt: skip
 @click.option("--record", type=click.Path(path_type=Path), help="Take down a session with a phone.")
 @click.option("--check-output", is_flag=True, help="Compare the device's logits with this machine's.")
