@@ -43,7 +43,7 @@ class OnnxOptions(TargetOptions):
         if not LOWEST_OPSET <= self.opset <= HIGHEST_OPSET:
             raise UsageError(
                 f"ONNX {request.precision} is made in opset {LOWEST_OPSET} to {HIGHEST_OPSET}, not "
-                f"{self.opset}; leave --opset out for {DEFAULT_OPSET}, which every runtime since 2022 reads"
+                f"{self.opset}; leave --opset out for {DEFAULT_OPSET}, which ONNX Runtime reads since 1.14"
             )
         if self.cpu != "generic" and request.precision != "int8":
             raise UsageError(f"--cpu {self.cpu} is about int8 arithmetic; add --precision int8")
