@@ -26,16 +26,18 @@ COLUMNS = (
     "top-1",
     "verdict",
 )
+DEFAULT_IMAGES = 256
 
 
 @click.command("verify")
 @click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of images; default: shipped ones.")
-@click.option("-n", "--count", default=256, show_default=True, help="How many images.")
+@click.option("-n", "--count", type=int, help="How many images: 256, or 20 with --isa.")
 @click.option("-w", "--weights", default="", help="Where the checkpoint is now, if it moved.")
 @click.option(
     "--runtime", type=click.Choice(["tflite-runtime"]), help="Another runtime; see regnet-edge env."
 )
+@click.option("--isa", default="", help="Another instruction set: arm64, or arm64:CPU; see regnet-edge env.")
 @click.option(
     "--reference",
     default="",
@@ -48,9 +50,10 @@ COLUMNS = (
 def command(
     artifacts: Sequence[Path],
     images: Path | None,
-    count: int,
+    count: int | None,
     weights: str,
     runtime: str | None,
+    isa: str,
     reference: str,
     reference_weights: str,
     as_json: bool,
@@ -67,12 +70,27 @@ def command(
     side with its own preprocessing: the one check that finds what a file and our definition have both wrong.
     A MODULE:FUNCTION takes a PIL image and gives its logits.
 
+    With --isa, each .tflite, .onnx and .pte file is run on emulated AArch64 (cortex-a53, cortex-a76 or
+    cortex-a710) and compared with itself here: int8 bit for bit or within one quantum of its output, fp32
+    above 110 dB. On an arm64 machine it is run natively and compared with the definition.
+
     \b
     regnet-edge verify out/*
+    regnet-edge verify out/* --isa arm64:cortex-a53
     regnet-edge verify out/model.onnx --images photos/ --json
     regnet-edge verify out/mine.onnx --images photos/ --reference timm:regnety_004 \\
         --reference-weights mine.pth
     """
+    if isa:
+        _check_alone(runtime, reference, reference_weights)
+        from regnet_edge.cli._isa import verify_on
+        from regnet_edge.converters.guests.arm64 import Isa, is_native
+
+        named = Isa.parse(isa)
+        if not is_native():
+            verify_on(named, artifacts, images, count, as_json)
+            return
+    count = DEFAULT_IMAGES if count is None else count
     if reference or reference_weights:
         _second_opinions(artifacts, images, count, reference, reference_weights, as_json)
         return
@@ -91,6 +109,14 @@ def command(
         _print_matrix(matrix)
     if any(a.parity is None or not a.parity.passed for a in verified):
         sys.exit(1)
+
+
+def _check_alone(*others: str | None) -> None:
+    """Raise UsageError for --isa beside another question."""
+    from regnet_edge.errors import UsageError
+
+    if any(others):
+        raise UsageError("--isa compares a file with itself; leave out --runtime and --reference")
 
 
 OPINION_COLUMNS = ("file", "images", "pixels", "equal input dB", "SQNR dB", "agree", "top-1", "verdict")
