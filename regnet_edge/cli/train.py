@@ -13,7 +13,8 @@ import click
 if TYPE_CHECKING:
     from regnet_edge.training.plan import Progress, TrainPlan, TrainResult
 
-NETWORK = ("config", "data", "resolution")
+NETWORK = ("config", "weights", "data", "resolution")
+START = ("freeze", "body_lr")
 AUGMENTATION = ("crop_padding", "flip", "erase")
 
 
@@ -24,12 +25,22 @@ def plan_option(flag: str, default: object, kind: Any, text: str) -> Callable[[A
 
 @click.command("train")
 @click.option("--config", "--regnet", "config", metavar="NET", help="Zoo name, JSON file, or d=9,w0=32,...")
+@click.option(
+    "--weights", metavar="SOURCE",
+    help="Fine-tune a checkpoint: a file, timm:NAME, torchvision:NAME or hf:NAME; a new head is drawn.",
+)  # fmt: skip
+@click.option("--freeze", metavar="PARTS", help="Hold still: head-only (all but the head), or stem,s1,...")
+@click.option("--body-lr", type=float, help="Share of --lr for what was trained before.  [default: 0.1]")
 @click.option("--data", metavar="SOURCE", help="fashion-mnist, or a folder of class folders.")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run."
 )
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch of --out.")
-@click.option("--resolution", type=click.IntRange(1), help="Input side in pixels.  [default: 28, folder 32]")
+@click.option(
+    "--resolution",
+    type=click.IntRange(1),
+    help="Input side in pixels.  [default: 28, folder 32, or the weights' own]",
+)
 @plan_option("--name", "model", str, "Name of the trained model.")
 @plan_option("--epochs", 10, click.IntRange(1), "Passes over the training images.")
 @plan_option("--batch-size", 128, click.IntRange(1), "Images a step.")
@@ -61,6 +72,8 @@ def command(out: Path, resume: bool, as_json: bool, **options: Any) -> None:
     regnet-edge train --config d=9,w0=32,wa=27,wm=2.5,g=16,se=0.25,stem_stride=1 \\
         --data fashion-mnist --epochs 2 --out runs/first
     regnet-edge train --resume --out runs/first
+    regnet-edge train --weights timm:regnety_004.tv2_in1k --data photos/ --holdout 0.2 --lr 0.02 \\
+        --freeze stem,s1 --out runs/mine
     """
     from regnet_edge.training.loop import train
 
@@ -80,11 +93,45 @@ def _plan(out: Path, resume: bool, given: dict[str, Any]) -> TrainPlan:
     from regnet_edge.training.plan import read_plan
 
     plan = read_plan(out) if resume else None
-    if plan is None or given.keys() & set(NETWORK):
+    if given.keys() & {"weights", *START} or (
+        plan is not None and plan.start and given.keys() & set(NETWORK)
+    ):
+        plan = _fine_tuning(plan, given)
+    elif plan is None or given.keys() & set(NETWORK):
         plan = _network(plan, given)
     shift = replace(plan.augmentation, **{k: v for k, v in given.items() if k in AUGMENTATION})
-    rest = {k: v for k, v in given.items() if k not in (*AUGMENTATION, *NETWORK)}
+    rest = {k: v for k, v in given.items() if k not in (*AUGMENTATION, *NETWORK, *START)}
     return replace(plan, augmentation=shift, **rest)
+
+
+def _fine_tuning(plan: TrainPlan | None, given: dict[str, Any]) -> TrainPlan:
+    """The plan for the checkpoint and images that were named, with the checkpoint's preprocessing."""
+    from dataclasses import replace
+
+    from regnet_edge.errors import UsageError
+    from regnet_edge.resolve import ModelChoice, resolve
+    from regnet_edge.training.plan import TrainPlan, classes_of
+    from regnet_edge.training.start import BODY_LR, Start, frozen_parts
+
+    if plan is not None:
+        raise UsageError("a resumed run keeps its weights, images and frozen parts; leave those options out")
+    if not {"weights", "data"} <= given.keys():
+        raise UsageError("fine-tuning needs a checkpoint and images; pass --weights and --data")
+    names = classes_of(given["data"])
+    choice = ModelChoice(given.get("config", ""), given["weights"], classes=len(names))
+    spec, remarks = resolve(choice)
+    how = spec.preprocessing
+    how = how.at_resolution(given["resolution"]) if "resolution" in given else how
+    config = replace(spec.config, num_classes=len(names))
+    _warn_if_small(config, how.resolution)
+    click.echo(remarks, err=True)
+    start = Start(
+        replace(spec.weights, new_head=spec.labels != names),
+        spec.licence,
+        frozen_parts(given.get("freeze", ""), config),
+        given.get("body_lr", BODY_LR),
+    )
+    return TrainPlan(config, given["data"], how, start=start)
 
 
 def _network(plan: TrainPlan | None, given: dict[str, Any]) -> TrainPlan:

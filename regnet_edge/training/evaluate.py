@@ -13,6 +13,7 @@ from regnet_edge.model import RegNet
 from regnet_edge.request import Preprocessing
 from regnet_edge.training.batches import Batches, generator, network_input
 from regnet_edge.training.plan import TrainPlan
+from regnet_edge.training.start import to_training
 
 EVALUATION_BATCH = 500
 
@@ -20,12 +21,14 @@ EVALUATION_BATCH = 500
 @torch.no_grad()
 def precise_batch_norm(net: RegNet, images: Batches, plan: TrainPlan) -> None:
     """Set the batch norm statistics to their mean over batches of training images, unaugmented."""
-    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    to_training(net, plan.start)
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d) and m.training]
+    if not norms:
+        return
     before = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # torch's name for the plain mean over batches
-    net.train()
     order = torch.randperm(len(images), generator=generator(plan.seed, plan.epochs))[: plan.precise_bn]
     for index in _full_batches(order, plan.batch_size):
         net(network_input(images.pixels[index], plan.preprocessing))

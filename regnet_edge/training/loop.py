@@ -39,6 +39,7 @@ from regnet_edge.training.plan import (
     TrainResult,
     read,
 )
+from regnet_edge.training.start import initial, learning, portable, to_training
 
 __all__ = [
     "Augmentation",
@@ -62,15 +63,25 @@ WEIGHTS, MODEL, RESULT = "model.safetensors", "model.json", "result.json"
 _CHECKPOINT_KEYS = frozenset({"plan", "images", "epochs_done", "net", "average", "optimizer"})
 
 
+def _first(plan: TrainPlan) -> RegNet:
+    """The network before the first step."""
+    if plan.start is None:
+        return build(plan.config, seed=plan.seed)
+    spec = ModelSpec(plan.name, plan.config, plan.start.weights, plan.preprocessing)
+    return initial(plan.start, spec, plan.seed)
+
+
 class _Run:
     """What changes while training: the network, its average, the optimizer, and the epochs done."""
 
     def __init__(self, plan: TrainPlan) -> None:
         self.plan = plan
-        self.net = build(plan.config, seed=plan.seed).to(plan.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack device with memory_format
+        self.net = _first(plan).to(plan.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack device with memory_format
         self.average: RegNet | None = copy.deepcopy(self.net) if plan.ema else None
+        groups = list(learning(self.net, plan.start))
+        self.shares = [share for _, share in groups]
         self.optimizer = torch.optim.SGD(
-            self.net.parameters(),
+            [{"params": group} for group, _ in groups],
             lr=plan.lr,
             momentum=plan.momentum,
             nesterov=plan.momentum > 0,
@@ -85,8 +96,8 @@ class _Run:
 
     def step(self, pixels: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor]:
         """One update; (loss, number of right answers) on the way."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        for group, share in zip(self.optimizer.param_groups, self.shares, strict=True):
+            group["lr"] = lr * share
         x = network_input(pixels, self.plan.preprocessing)
         with torch.autocast(self.plan.device, torch.bfloat16, enabled=self.plan.precision == "bf16"):
             logits = self.net(x)
@@ -268,7 +279,7 @@ def _train_epoch(
     order = list(_full_batches(torch.randperm(len(images), generator=rng), plan.batch_size))
     losses, hits = torch.zeros((), device=plan.device), torch.zeros((), device=plan.device)
     seen = 0
-    run.net.train()
+    to_training(run.net, plan.start)
     for i, index in enumerate(order):
         pixels = augment(images.pixels[index], plan.augmentation, rng)
         lr = plan.lr_at(run.epochs_done + i / len(order))
@@ -287,7 +298,8 @@ def _train_epoch(
 def _finish(run: _Run, dataset: Dataset, right: Tensor, out_dir: Path) -> TrainResult:
     plan, file = run.plan, out_dir / WEIGHTS
     net = run.result.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # as above
-    weights.save(net.eval(), file, {"training": codec.canonical(replace(plan, data=Path(plan.data).name))})
+    told = replace(plan, data=Path(plan.data).name, start=portable(plan.start))
+    weights.save(net.eval(), file, {"training": codec.canonical(told)})
     names = dataset.train.class_names
     spec = ModelSpec(
         name=plan.name,

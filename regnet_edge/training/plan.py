@@ -17,6 +17,7 @@ from regnet_edge.errors import DataError, UsageError
 from regnet_edge.folders import Pictures, read_folder
 from regnet_edge.reading import read_json_object
 from regnet_edge.request import IMAGENET, Preprocessing
+from regnet_edge.training.start import Start
 
 Device = Literal["cpu", "cuda"]
 TrainPrecision = Literal["fp32", "bf16"]
@@ -56,8 +57,8 @@ class TrainPlan:
     sub-folders (with train/ and val/ above them, or with a holdout). holdout: fraction of the training
     images that is kept back and evaluated instead of the test images. lr is the peak, after the
     warm-up. precise_bn: training images that set the batch norm statistics. ema: decay of the averaged
-    weights, 0 for none. evaluate_every: epochs between evaluations, 0 for the end only. Raises
-    UsageError.
+    weights, 0 for none. evaluate_every: epochs between evaluations, 0 for the end only. start: the
+    checkpoint that is fine-tuned, None for a fresh network. Raises UsageError.
     """
 
     config: AnyNetConfig
@@ -80,6 +81,7 @@ class TrainPlan:
     threads: int = 1
     device: Device = "cpu"
     precision: TrainPrecision = "fp32"
+    start: Start | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "precise_bn", "threads"):
@@ -99,6 +101,8 @@ class TrainPlan:
             f"the images have {self.preprocessing.channels} channels, "
             f"the network takes {self.config.in_channels}",
         )
+        if self.start is not None:
+            self.start.check(self.config)
 
     def lr_at(self, epoch: float) -> float:
         """Learning rate after `epoch` epochs: linear warm-up from lr / 10, half-period cosine to 0."""
@@ -110,8 +114,9 @@ class TrainPlan:
 
     @property
     def licence(self) -> str:
-        """Licence of the images, empty where nobody said."""
-        return FASHION_LICENCE if _is_fashion(self.data) else ""
+        """Licence of the images and of the weights that were fine-tuned, empty where nobody said."""
+        images = FASHION_LICENCE if _is_fashion(self.data) else ""
+        return "; ".join(dict.fromkeys(filter(None, (self.start.licence if self.start else "", images))))
 
     def evaluates(self, epoch: int) -> bool:
         """Whether epoch `epoch` (from 0) ends with an evaluation."""
@@ -175,6 +180,11 @@ def read(plan: TrainPlan) -> Dataset:
     train, evaluation, name = read_source(plan.data)
     if train.labels is None:
         raise DataError(f"{plan.data} has no classes; put the images into one sub-folder a class")
+    if len(train.class_names) < 2:
+        raise DataError(
+            f"{plan.data} has one class, {train.class_names[0]}; training tells two or more apart, each in "
+            "its sub-folder"
+        )
     if plan.holdout:
         train, evaluation = data.split(train, plan.holdout, plan.seed)
         name = "holdout"
@@ -206,6 +216,17 @@ def _is_fashion(source: str) -> bool:
     return source.partition(":")[0] == FASHION
 
 
+def classes_of(source: str) -> tuple[str, ...]:
+    """The names of the images' classes; raises DataError where they have none."""
+    if _is_fashion(source):
+        return data.FASHION_MNIST_CLASSES
+    folder = Path(source)
+    names = read_folder(folder / "train" if (folder / "train").is_dir() else folder).class_names
+    if not names:
+        raise DataError(f"{source} has no classes; put the images into one sub-folder a class")
+    return names
+
+
 def adapt(
     config: AnyNetConfig, source: str, resolution: int | None = None
 ) -> tuple[AnyNetConfig, Preprocessing]:
@@ -214,15 +235,11 @@ def adapt(
     Fashion-MNIST is gray at 28 pixels and a folder at 32, where no resolution is asked for; a folder
     becomes gray for a network of one channel, RGB otherwise.
     """
-    classes: tuple[str, ...]
+    classes = classes_of(source)
     if _is_fashion(source):
-        classes, how = data.FASHION_MNIST_CLASSES, data.FASHION_MNIST
+        how = data.FASHION_MNIST
     else:
-        folder = Path(source)
-        classes = read_folder(folder / "train" if (folder / "train").is_dir() else folder).class_names
         how = replace(IMAGENET if config.in_channels != 1 else GRAY, resolution=32, resize_px=32)
-    if not classes:
-        raise DataError(f"{source} has no classes; put the images into one sub-folder a class")
     how = how if resolution is None else how.at_resolution(resolution)
     return replace(config, num_classes=len(classes), in_channels=how.channels), how
 
