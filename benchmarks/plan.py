@@ -230,6 +230,9 @@ def abba(trials: Sequence[Trial], rounds: int) -> Iterator[tuple[int, Trial]]:
             yield i, trial
 
 
+MOST_CPUS = 8192  # that Linux can be built for (NR_CPUS of x86-64)
+
+
 def parse_affinity(affinity: str) -> tuple[int, ...]:
     """CPUs of `0x6` (a mask) or `1,2` or `1-2` (a list), () for `big`, `little` and `any`."""
     if affinity in ("big", "little", "any"):
@@ -247,6 +250,8 @@ def parse_affinity(affinity: str) -> tuple[int, ...]:
 
 def _from_mask(text: str) -> tuple[int, ...]:
     mask = int(text, 16)
+    if mask.bit_length() > MOST_CPUS:
+        raise ValueError(f"there are no more than {MOST_CPUS} CPUs")
     return tuple(i for i in range(mask.bit_length()) if mask >> i & 1)
 
 
@@ -254,6 +259,8 @@ def _from_list(text: str) -> tuple[int, ...]:
     cpus: set[int] = set()
     for word in text.split(","):
         first, _, last = word.partition("-")
+        if not 0 <= int(first) <= int(last or first) < MOST_CPUS:
+            raise ValueError(f"{word} names no CPUs")
         cpus |= set(range(int(first), int(last or first) + 1))
     return tuple(sorted(cpus))
 

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, Self, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -179,16 +179,51 @@ def _read_idx_file(folder: Path, name: str, dims: int) -> Pixels:
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
+_MOST_ARRAY_BYTES = 8 << 30
+_NO_ARRAYS = (
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def _npy(archive: zipfile.ZipFile, name: str, dims: int | None = None) -> Any:
+    """An array of the archive; ValueError for one that is too large, of objects, or has other dimensions.
+
+    Its header is read first, so that nothing is allocated for what it only claims.
+    """
+    entry = archive.getinfo(f"{name}.npy")
+    with archive.open(entry) as stream:
+        old = np.lib.format.read_magic(stream) == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream)
+        claimed = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject:
+            raise ValueError(f"{name} holds Python objects, no numbers or text")
+        if claimed > _MOST_ARRAY_BYTES or claimed + stream.tell() != entry.file_size:
+            raise ValueError(f"{name} claims {claimed:,} bytes and has {entry.file_size:,}")
+        if not shape or dims not in (None, len(shape)):
+            raise ValueError(f"{name} has {len(shape)} dimensions")
+    with archive.open(entry) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
 def read_npz(file: Path) -> Images:
     """What `write_npz` wrote: arrays images, labels and class_names; nothing in the file is executed."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            names = tuple(str(n) for n in arrays["class_names"]) if "class_names" in arrays else ()
-            labels = arrays["labels"].astype(np.int64) if "labels" in arrays else None
-            return Images(arrays["images"], labels, names)
+        with zipfile.ZipFile(file) as archive:
+            present = archive.namelist()
+            names = _npy(archive, "class_names", 1) if "class_names.npy" in present else ()
+            labels = _npy(archive, "labels", 1).astype(np.int64) if "labels.npy" in present else None
+            return Images(_npy(archive, "images"), labels, tuple(str(n) for n in names))
     except FileNotFoundError:
         raise DataError(f"no file {file}; give an .npz with an array images") from None
-    except (OSError, KeyError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except _NO_ARRAYS as error:
         raise DataError(
             f"{file} is not an .npz with uint8 images and integer labels ({error}); make it with write_npz"
         ) from error

@@ -42,6 +42,7 @@ POOL_SPACE = replace(
 
 TYPICAL_TILE = Tile(16, 1)
 MAX_PADDED_MF = 4000.0  # a network of tiny groups takes far longer than its flops say
+MOST_MF = 1e6  # seven times the largest published RegNet
 TRIES = 1  # further passes over files that have invalid visits
 Role = Literal["zoo", "design", "holdout"]
 
@@ -63,6 +64,11 @@ class LadderSettings:
     def __post_init__(self) -> None:
         if self.nets < 16:
             raise UsageError(f"a ladder has at least 16 networks, not {self.nets}: fewer cannot carry a law")
+        if not self.min_mf < self.max_mf <= MOST_MF:
+            raise UsageError(
+                f"the largest network of a ladder has more than {self.min_mf:g} MF and at most {MOST_MF:g}, "
+                f"not {self.max_mf:g}; change --max-mf"
+            )
         if not self.precisions:
             raise UsageError("a ladder has at least one precision; pass --precision fp32")
 

@@ -13,10 +13,14 @@ import numpy as np
 from regnet_edge import codec
 from regnet_edge.errors import MeasurementError
 from regnet_edge.files import begins_with, check_output
+from regnet_edge.reading import UnreadableError, parse_json_object, read_text
 
 from .measurement import VERSION, Measurement
 
 IS_RESULTS = begins_with('"version":', '"version" :')  # the first field of every record
+
+
+MOST_BYTES = 1 << 30
 
 
 def write_line(stream: TextIO, measurement: Measurement, rng: np.random.Generator) -> None:
@@ -28,12 +32,12 @@ def write_line(stream: TextIO, measurement: Measurement, rng: np.random.Generato
 def parse_line(line: str) -> Measurement:
     """The record of one line; raises MeasurementError with the field that does not fit."""
     try:
-        data = json.loads(line)
-        if not isinstance(data, dict) or data.get("version") != VERSION:
+        data = parse_json_object(line)
+        if data.get("version") != VERSION:
             raise ValueError(f"it is not a measurement of version {VERSION}")
         fields = {k: v for k, v in data.items() if k not in ("version", "summary")}
         return codec.from_json(fields, Measurement)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise MeasurementError(f"a line is not a measurement ({error}); measure again") from error
 
 
@@ -43,8 +47,8 @@ def read_lines(path: Path) -> tuple[Measurement, ...]:
     A last line without its newline is one that was cut short while it was written, and is left out.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, MOST_BYTES)
+    except (OSError, UnreadableError) as error:
         raise MeasurementError(f"cannot read {path} ({error}); give a file that benchmark wrote") from error
     whole = text[: text.rfind("\n") + 1].split("\n")
     return tuple(_numbered(path, number, line) for number, line in enumerate(whole, 1) if line.strip())
@@ -83,7 +87,7 @@ def adding_to(path: Path) -> Iterator[TextIO]:
 
 
 def _cut_unfinished_line(path: Path) -> None:
-    if path.exists():
+    if path.is_file():  # a device has no lines to cut, and no end
         text = path.read_bytes()
         whole = text.rfind(b"\n") + 1
         if whole < len(text):
