@@ -34,11 +34,12 @@ class OutputCheck:
 
 def evaluated(artifact: Artifact) -> tuple[str, NDArray[np.float64]]:
     """(what evaluated it here, logits of the fixed input's first image, float64 of shape (classes,))."""
-    from regnet_edge.converters import target
+    from regnet_edge.converters import isolated, target
 
     model, converter = artifact.request.model, target(artifact.request.target)
     shape = (artifact.request.batch, model.config.in_channels, model.resolution, model.resolution)
-    return converter.evaluator(), converter.run(artifact, fixed_image(shape))[0].astype(np.float64)
+    found = isolated.run(converter, artifact, fixed_image(shape))
+    return converter.evaluator(), found[0].astype(np.float64)
 
 
 def compared(reference: str, device: NDArray[np.float64], here: NDArray[np.float64]) -> OutputParity:

@@ -143,7 +143,7 @@ def _make(asked: Sequence[Assignment], out: Path, progress: Progress) -> list[Ou
 def _working(job: ConversionJob, said: BinaryIO) -> Iterator[subprocess.Popen[str]]:
     """The process that does the job, whose whole group ends with this block; its errors go to `said`."""
     worker = subprocess.Popen(
-        [sys.executable, "-m", "regnet_edge.converters.worker"],
+        [sys.executable, "-m", "regnet_edge.converters.worker", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=said,

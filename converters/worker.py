@@ -26,6 +26,7 @@ from regnet_edge.artifact import Artifact, Structure
 from regnet_edge.complexity import layers
 from regnet_edge.errors import ConversionError, RegNetEdgeError
 from regnet_edge.files import move, replacing
+from regnet_edge.lifetime import end_with
 from regnet_edge.request import Calibration, ExportRequest
 
 from . import Assignment, Source, assign
@@ -94,6 +95,7 @@ class Workshop:
     module: RegNet
     _source: Source | None = field(default=None)
     _images: dict[Calibration, NDArray[np.float32]] = field(default_factory=dict)
+    owner: int = field(default_factory=os.getpid)  # the process that forks for the tasks
 
     @classmethod
     def of(cls, job: ConversionJob) -> Workshop:
@@ -213,6 +215,7 @@ class Apart:
 
 
 def _attempt_apart(index: int, workshop: Workshop, reporter: Reporter, said: Said) -> None:
+    end_with(workshop.owner)
     os.dup2(said.stream.fileno(), 2)
     attempt(index, workshop, reporter)
 
@@ -256,7 +259,8 @@ def read_events(stream: Iterable[str]) -> Iterator[Event]:
 
 
 def main() -> None:
-    """Run the job on standard input."""
+    """Run the job on standard input; the one argument is the process that waits for it."""
+    end_with(int(sys.argv[1]))
     with os.fdopen(os.dup(1), "w") as events:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         job = codec.from_json(json.load(sys.stdin), ConversionJob)

@@ -7,6 +7,7 @@ the definition computes there from the file's own inputs, so that a bad layer do
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from regnet_edge import codec
 from regnet_edge.artifact import Artifact
 
-from .. import target
+from .. import isolated, target
 from ..batches import filled_batches
 from ..graph.locate import locate
 from ..graph.points import IMAGE, Point, points, spans
@@ -112,6 +114,11 @@ class Ledger:
 
 def blame(artifact: Artifact, images: Floats, weights: str = "") -> Blame:
     """What each layer, block and stage of the file loses on images (n, channels, r, r)."""
+    found = isolated.told(artifact.path, _blame_as_text, artifact, images, weights)
+    return codec.from_json(json.loads(found), Blame)
+
+
+def _blame_as_text(artifact: Artifact, images: Floats, weights: str) -> str:
     import torch
 
     request = artifact.request
@@ -126,7 +133,7 @@ def blame(artifact: Artifact, images: Floats, weights: str = "") -> Blame:
         for batch, values in zip(batches, opened.values(batches, sorted(set(places.values()))), strict=True):
             tensors = {name: torch.from_numpy(np.array(values[place])) for name, place in places.items()}
             ledger.add(torch.from_numpy(batch), tensors)
-    return _blame(artifact, len(images), ledger, remark)
+    return codec.canonical(_blame(artifact, len(images), ledger, remark))
 
 
 def _blame(artifact: Artifact, images: int, ledger: Ledger, remark: str) -> Blame:

@@ -16,7 +16,7 @@ from regnet_edge.artifact import Artifact
 from regnet_edge.errors import UsageError
 from regnet_edge.request import ModelSpec
 
-from .. import target
+from .. import isolated, target
 from .metrics import agreement, sqnr_db
 from .parity import Ran
 
@@ -64,7 +64,7 @@ class Matrix:
 
 def matrix(artifacts: Sequence[Artifact], images: NDArray[np.float32]) -> Matrix:
     """Run each file on images (n, channels, r, r) and compare all pairs; raises UsageError for two models."""
-    return of_runs([Ran(a, target(a.request.target).run(a, images)) for a in artifacts])
+    return of_runs([Ran(a, isolated.run(target(a.request.target), a, images)) for a in artifacts])
 
 
 def of_runs(runs: Sequence[Ran]) -> Matrix:

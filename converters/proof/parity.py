@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from regnet_edge.artifact import Artifact, ImagesRef, Parity
 from regnet_edge.request import ModelSpec, Precision
 
-from .. import target
+from .. import isolated, target
 from ..guests import tflite_runtime
 from ..images import images_for
 from .metrics import Floats, agreement, cosine, softmax, sqnr_db
@@ -83,7 +83,7 @@ def reference(
 def compare(artifact: Artifact, expected: Reference) -> Parity:
     """Run the file and measure how near it comes."""
     runner = target(artifact.request.target)
-    return measure(artifact, expected, runner.run(artifact, expected.images), runner.evaluator())
+    return measure(artifact, expected, isolated.run(runner, artifact, expected.images), runner.evaluator())
 
 
 def measure(artifact: Artifact, expected: Reference, found: Floats, evaluator: str) -> Parity:
@@ -168,10 +168,17 @@ def run_all(
             drawn = images_for(model, images, count)
             expected[model] = reference(model, drawn.images, weights, drawn.origin)
         progress(artifact.path.name)
-        runner = tflite_runtime.RUNTIME if runtime else target(artifact.request.target)
-        logits = runner.run(artifact, expected[model].images)
-        measured = replace(artifact, parity=measure(artifact, expected[model], logits, runner.evaluator()))
+        logits, evaluator = _answers(artifact, expected[model].images, runtime)
+        measured = replace(artifact, parity=measure(artifact, expected[model], logits, evaluator))
         if not runtime:
             measured.save()
         found.append(Ran(measured, logits))
     return found
+
+
+def _answers(artifact: Artifact, images: Floats, runtime: str) -> tuple[Floats, str]:
+    """Logits of the images, and what computed them."""
+    if runtime:
+        return tflite_runtime.RUNTIME.run(artifact, images), tflite_runtime.RUNTIME.evaluator()
+    runner = target(artifact.request.target)
+    return isolated.run(runner, artifact, images), runner.evaluator()

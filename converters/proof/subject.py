@@ -24,7 +24,7 @@ from regnet_edge.provenance import Origin
 from regnet_edge.request import Preprocessing
 from regnet_edge.weights.said import Said, Settings, combined
 
-from .. import targets
+from .. import isolated, targets
 from .metrics import softmax
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ def subject(path: Path, stated: Sequence[Said] = (), labels: tuple[str, ...] = (
     if not path.exists() or sidecar_of(path).exists():
         model = Artifact.load(path).request.model
         own = Said(Origin("file", "sidecar"), Settings.of(model.preprocessing), labels=model.labels)
-        opened = converter.opened(path)
+        opened = isolated.opened(converter, path)
     else:
-        opened = converter.opened(path)
+        opened = isolated.opened(converter, path)
         own = _said_inside(opened)
     how, origins = combined([*stated, own, *_recognised(opened.input)], opened.input.channels)
     made = Subject(path.name, opened, how, labels or own.labels, _notes(path.name, how, origins))
