@@ -40,13 +40,13 @@ def test_a_system_without_linux_s_calls_converts(cli: Callable, tmp_path: Path, 
     lacking = site(tmp_path, SITES[system])
     cache = str(tmp_path / "cache")
     done = cli("convert", "-t", "onnx", "--no-verify", PYTHONPATH=lacking, REGNET_EDGE_CACHE=cache)
-    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert (done.returncode, done.stderr) == (0, "")
     [file] = (tmp_path / "out").glob("*.onnx")
     assert Artifact.load(file).structure.convs > 0
     again = cli(
         "convert", "-t", "onnx", "--no-verify", "-o", "b", PYTHONPATH=lacking, REGNET_EDGE_CACHE=cache
     )
-    assert (again.returncode, again.stderr) == (0, done.stderr)
+    assert (again.returncode, again.stderr) == (0, "")
 
 
 def test_a_crashed_process_s_own_words_reach_the_user(cli: Callable, tmp_path: Path) -> None:
