@@ -238,7 +238,9 @@ def test_the_bootstrap_narrows_to_what_decides_and_covers_what_does_not() -> Non
 
 def test_the_bootstrap_refuses_what_it_cannot_do() -> None:
     few = networks("a", np.arange(3.0), g=np.arange(3.0))
-    with pytest.raises(DataError, match="a has 3 networks with a number under g, and a bootstrap takes at least 4"):
+    with pytest.raises(
+        DataError, match="a has 3 networks with a number under g, and a bootstrap takes at least 4"
+    ):
         best_of(few, "g", rng())
     with pytest.raises(UsageError, match="between 0 and 1"):
         best_indices(np.arange(9.0), rng(), fraction=1.5)
