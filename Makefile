@@ -47,7 +47,7 @@ lint: $(VENV)/.test
 	rm -rf build/lib build/shape
 	$(INSTALL) --no-deps --target build/shape .
 	cd build/shape && $(CURDIR)/$(BIN)/lint-imports $(CURDIR)/setup.cfg
-	cd build/shape && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/setup.cfg -p regnet_edge
+	cd build/shape && $(CURDIR)/$(BIN)/mypy --cache-dir $(CURDIR)/.mypy_cache --config-file $(CURDIR)/setup.cfg -p regnet_edge
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
