@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from regnet_edge.labels import imagenet_labels, imagenet_names, wordnet_ids
 
 By = Literal["", "labels", "WordNet ids", "numbers"]
 _WORDNET_ID = re.compile(r"n\d{8}(?!\d)")
-_ASIDE = re.compile(r"[\s_/\\:]+")  # Finder shows a slash in a name as a colon
+_ASIDE = re.compile(r"[\s_/\\:,]+")  # Finder shows a slash in a name as a colon
 NAMED = 3
 
 
@@ -44,32 +45,53 @@ class ClassMap:
 def match(folders: Sequence[str], labels: Sequence[str], num_classes: int) -> ClassMap:
     """The class of each folder in a model of `num_classes` classes, whose labels may be empty.
 
-    Names count first (case, spaces, `_` and `/` aside, and each of a label's names between commas), then
-    WordNet ids where the classes are ImageNet's 1,000, then numbers from 0. A subset is one.
+    Names count first (case, spaces, `_`, `/` and commas aside, and each of a label's names between commas)
+    and WordNet ids where the classes are ImageNet's 1,000; then numbers from 0. A subset is one. A name of
+    several classes counts as the one so labelled only where the others have folders of their own.
     """
     folders = tuple(folders)
     imagenet = is_imagenet(labels, num_classes)
-    found: dict[str, tuple[int, ...]] = dict.fromkeys(folders, ())
-    for table in _tables(labels, imagenet):
-        for folder in folders:
-            found[folder] = found[folder] or tuple(sorted(table.get(plain(folder), ())))
-    if unclear := {folder: classes for folder, classes in found.items() if len(classes) > 1}:
-        folder, classes = next(iter(unclear.items()))
-        return ClassMap(folders, problem=f"{folder} names several classes ({', '.join(map(str, classes))})")
-    if all(found.values()):
-        return ClassMap(folders, tuple(found[folder][0] for folder in folders), "labels")
-    by_id = _by_id(folders) if imagenet else ()
-    if by_id:
-        return ClassMap(folders, by_id, "WordNet ids")
-    if all(f.isascii() and f.isdigit() and int(f) < num_classes for f in folders):
+    tables, ids = list(_tables(labels, imagenet)), _ids() if imagenet else {}
+    meant = {f: [ids[i]] if (i := _id(f)) in ids else _meant(f, labels, tables) for f in folders}
+    if problem := _unclear(meant, _shared(folders, tables), imagenet):
+        return ClassMap(folders, problem=problem)
+    if all(meant.values()):
+        by_id = all(_id(folder) in ids for folder in folders)
+        return ClassMap(folders, tuple(meant[f][0] for f in folders), "WordNet ids" if by_id else "labels")
+    numbers = all(f.isascii() and f.isdigit() and int(f) < num_classes for f in folders)
+    if numbers and not any(meant.values()):  # of labels that are numbers, one missing is no count from 0
         return ClassMap(folders, tuple(int(f) for f in folders), "numbers")
-    missing = [folder for folder, classes in found.items() if not classes]
+    missing = [folder for folder, classes in meant.items() if not classes]
     return ClassMap(folders, problem=_problem(missing, folders, labels, num_classes))
 
 
+def _meant(folder: str, labels: Sequence[str], tables: Sequence[Mapping[str, set[int]]]) -> list[int]:
+    """The classes of the first list that has the name; among them the one label of that very spelling."""
+    found = next((sorted(t[plain(folder)]) for t in tables if plain(folder) in t), [])
+    exact = [i for i in found if i < len(labels) and labels[i] == folder]
+    return exact if len(exact) == 1 else found
+
+
+def _shared(folders: Sequence[str], tables: Sequence[Mapping[str, set[int]]]) -> Mapping[str, set[int]]:
+    """Every class that each folder's name is a name of, in any list."""
+    return {folder: set().union(*(t.get(plain(folder), ()) for t in tables)) for folder in folders}
+
+
+def _unclear(meant: Mapping[str, list[int]], shared: Mapping[str, set[int]], imagenet: bool) -> str:
+    """A sentence for a folder whose name is that of another class too, which has no folder; '' without."""
+    claimed = {classes[0] for classes in meant.values() if len(classes) == 1}
+    for folder, classes in meant.items():
+        every = sorted(shared[folder] | set(classes))
+        if len(classes) > 1 or (classes and _id(folder) == "" and set(every) - claimed):
+            listed = ", ".join(f"{i} {wordnet_ids()[i]}" if imagenet else str(i) for i in every)
+            advice = "its WordNet id" if imagenet else "its label or number"
+            return f"{folder} is a name of several classes ({listed}); name the folder by {advice}"
+    return ""
+
+
 def plain(name: str) -> str:
-    """A name without what folders and labels write differently: case, spaces, `_` and `/`."""
-    return _ASIDE.sub("", name.casefold())
+    """A name without what folders and labels write differently: case, spaces, `_`, `/`, composed accents."""
+    return _ASIDE.sub("", unicodedata.normalize("NFC", name).casefold())
 
 
 def is_imagenet(labels: Sequence[str], num_classes: int) -> bool:
@@ -105,11 +127,14 @@ def _names(label: str) -> list[str]:
     return [name for name in label.split(",") if name.strip()]
 
 
-def _by_id(folders: Sequence[str]) -> tuple[int, ...]:
-    """Classes of WordNet ids, which may be followed by a name; empty where one is not ImageNet's."""
-    index = {wnid: i for i, wnid in enumerate(wordnet_ids())}
-    ids = [found.group() if (found := _WORDNET_ID.match(folder)) else "" for folder in folders]
-    return tuple(index[i] for i in ids) if all(i in index for i in ids) else ()
+def _ids() -> Mapping[str, int]:
+    return {wnid: i for i, wnid in enumerate(wordnet_ids())}
+
+
+def _id(folder: str) -> str:
+    """The WordNet id that a folder's name is, or begins with."""
+    found = _WORDNET_ID.match(folder)
+    return found.group() if found else ""
 
 
 def _problem(missing: Sequence[str], folders: Sequence[str], labels: Sequence[str], num_classes: int) -> str:

@@ -118,8 +118,8 @@ def read_folder(folder: Path, *, exact: bool = False) -> Pictures:
     if here and any(groups.values()):
         full = {sub.name: len(files) for sub, files in groups.items() if files}
         raise DataError(
-            f"{folder} has {len(here):,} pictures beside folders with pictures ({_listed(list(full))}); move "
-            "them into folders of their own, or give one of the folders"
+            f"{folder} has {len(here):,} {'picture' if len(here) == 1 else 'pictures'} beside folders with "
+            f"pictures ({_listed(list(full))}); move what is beside them to its own folder, or give one"
         )
     if here:
         return Pictures(tuple(here), left_out=(*left_out, *(f"{sub.name}/" for sub in below)), exact=exact)

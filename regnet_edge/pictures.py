@@ -24,7 +24,8 @@ Pixels = npt.NDArray[np.uint8]
 HEIF = frozenset({".heic", ".heif", ".hif"})
 _PLAIN = (".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 SUFFIXES = HEIF | frozenset(_PLAIN)
-BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262  # tags of a TIFF
+BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF
+UNSIGNED, SIGNED = 1, 2  # of the last one
 _GRAY = ("1", "L")
 _UNREADABLE = (
     OSError,
@@ -67,6 +68,10 @@ def opened(file: Path, at_least: int = 0) -> Iterator[Image.Image]:
 
 def _eight_bits(picture: Image.Image, file: Path, source: Image.Image) -> Image.Image:
     mode = picture.mode
+    if mode in _GRAY and _tag(source, SAMPLE_FORMAT, UNSIGNED) == SIGNED:
+        raise DataError(
+            f"{file} is a TIFF of signed bytes, whose white it does not say; save it with unsigned ones"
+        )
     if mode in _GRAY:
         return picture.convert("L")
     if mode.startswith("I;16") or (mode == "I" and source.format in ("PNG", "PPM")):

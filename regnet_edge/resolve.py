@@ -7,6 +7,7 @@ then what is assumed; the spec's provenance says which was which. Weights are na
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import UsageError, WeightsError
 from regnet_edge.files import sha256_of
 from regnet_edge.provenance import Origin, Provenance
-from regnet_edge.reading import read_json_object
+from regnet_edge.reading import UnreadableError, read_json_object, read_text
 from regnet_edge.request import ModelSpec, Preprocessing, WeightsRef
 from regnet_edge.weights.said import Said, Settings, combined
 from regnet_edge.weights.stated import NOTHING, Stated
@@ -278,8 +279,10 @@ def read_labels(source: str) -> tuple[str, ...]:
 
         return imagenet_labels()
     try:
-        lines = Path(source).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = re.split(
+            r"\r\n|\n|\r", read_text(Path(source))
+        )  # no other mark ends a line: a label may hold it
+    except (OSError, UnreadableError) as error:
         raise UsageError(
             f"cannot read labels from {source} ({error}); give a text file, one label a line"
         ) from error

@@ -18,7 +18,9 @@ _OPTIONS = (
     click.option("--mean", default="", help="One number a channel of 0..1, such as 0.485,0.456,0.406."),
     click.option("--std", default="", help="The same for the division."),
     click.option("--color", default="", help="RGB, BGR or GRAY."),
-    click.option("--preprocessing", default="", help="JSON FILE with all of these; see docs/checkpoints.md."),
+    click.option(
+        "--preprocessing", default="", help="YAML or JSON FILE with all of these; see docs/checkpoints.md."
+    ),
 )
 
 
@@ -36,5 +38,5 @@ def stated(typed: Mapping[str, Any]) -> Stated:
     """What was typed; raises UsageError for what no picture can have."""
     from regnet_edge.weights.stated import Stated
 
-    *names, file = PICTURE_NAMES
-    return Stated(**{name: typed[name] for name in names}, file=typed[file])
+    given = {name: typed[name] for name in PICTURE_NAMES if typed.get(name) is not None}
+    return Stated(file=given.pop("preprocessing", ""), **given)

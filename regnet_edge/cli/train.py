@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regnet_edge.cli._pictures import PICTURE_NAMES, picture_options, stated
+
 if TYPE_CHECKING:
     from regnet_edge.training.plan import Progress, TrainPlan, TrainResult
 
-NETWORK = ("config", "weights", "data", "resolution")
+NETWORK = ("config", "weights", "data", *PICTURE_NAMES)
 START = ("freeze", "body_lr")
 AUGMENTATION = ("crop_padding", "flip", "erase")
 
@@ -36,11 +38,7 @@ def plan_option(flag: str, default: object, kind: Any, text: str) -> Callable[[A
     "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run."
 )
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch of --out.")
-@click.option(
-    "--resolution",
-    type=click.IntRange(1),
-    help="Input side in pixels.  [default: 28, folder 32, or the weights' own]",
-)
+@picture_options
 @plan_option("--name", "model", str, "Name of the trained model.")
 @plan_option("--epochs", 10, click.IntRange(1), "Passes over the training images.")
 @plan_option("--batch-size", 128, click.IntRange(1), "Images a step.")
@@ -77,7 +75,7 @@ def command(out: Path, resume: bool, as_json: bool, **options: Any) -> None:
     """
     from regnet_edge.training.loop import train
 
-    plan = _plan(out, resume, {k: v for k, v in options.items() if v is not None})
+    plan = _plan(out, resume, {k: v for k, v in options.items() if v not in (None, "")})
     try:
         with _bar(plan) as progress:
             result = train(plan, out, resume=resume, progress=progress)
@@ -118,10 +116,11 @@ def _fine_tuning(plan: TrainPlan | None, given: dict[str, Any]) -> TrainPlan:
     if not {"weights", "data"} <= given.keys():
         raise UsageError("fine-tuning needs a checkpoint and images; pass --weights and --data")
     names = classes_of(given["data"])
-    choice = ModelChoice(given.get("config", ""), given["weights"], classes=len(names))
+    choice = ModelChoice(
+        given.get("config", ""), given["weights"], classes=len(names), pictures=stated(given)
+    )
     spec, remarks = resolve(choice)
     how = spec.preprocessing
-    how = how.at_resolution(given["resolution"]) if "resolution" in given else how
     config = replace(spec.config, num_classes=len(names))
     _warn_if_small(config, how.resolution)
     click.echo(remarks, err=True)
@@ -146,7 +145,9 @@ def _network(plan: TrainPlan | None, given: dict[str, Any]) -> TrainPlan:
         raise UsageError("training needs a network and images; pass --config and --data")
     config = configs.parse(given["config"]) if "config" in given or plan is None else plan.config
     source = given["data"] if "data" in given or plan is None else plan.data
-    config, how = adapt(config, source, given.get("resolution"))
+    config, how = adapt(config, source)
+    how = stated(given).over(how)
+    config = replace(config, in_channels=how.channels)
     _warn_if_small(config, how.resolution)
     if plan is None:
         return TrainPlan(config, source, how)

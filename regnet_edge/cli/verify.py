@@ -206,7 +206,8 @@ def _of_images(origin: ImagesRef | None) -> Iterator[str]:
     if origin is None:
         return
     if origin.by and origin.source != "shipped":
-        yield f"{origin.source}: {len(origin.classes):,} folders matched with classes by {origin.by}"
+        folders = "1 folder" if len(origin.classes) == 1 else f"{len(origin.classes):,} folders"
+        yield f"{origin.source}: {folders} matched with classes by {origin.by}"
     yield from origin.remarks
 
 

@@ -44,7 +44,8 @@ def of_hf_processor(data: Mapping[str, Any], where: str) -> Said:
         (v for k, v in _PROCESSORS.items() if kind.startswith(k)), (None,) * 4
     )
     mean, std = normal or (None, None)
-    mean, std = words.numbers(data.get("image_mean", mean)), words.numbers(data.get("image_std", std))
+    mean = words.numbers(data.get("image_mean", mean), "image_mean", where)
+    std = words.numbers(data.get("image_std", std), "image_std", where)
     if data.get("do_normalize", True) is False:
         mean, std = (0.0,) * 3, (1.0,) * 3
     factor = 255 * (float(data.get("rescale_factor", 1 / 255)) if data.get("do_rescale", True) else 1.0)

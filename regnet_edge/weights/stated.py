@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from regnet_edge import codec
-from regnet_edge.errors import RegNetEdgeError, UsageError
+from regnet_edge.errors import UsageError
 from regnet_edge.provenance import Origin
-from regnet_edge.request import Color, Interpolation
-from regnet_edge.weights import huggingface, timm
-from regnet_edge.weights.said import Said, Settings
-
-_HELP = (
-    "give a sidecar, a preprocessor_config.json, timm's config.json, or a JSON object with fields of a "
-    "sidecar's preprocessing"
-)
+from regnet_edge.request import Color, Interpolation, Preprocessing
+from regnet_edge.weights import described
+from regnet_edge.weights.said import Said, Settings, combined
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +58,14 @@ class Stated:
             if None not in value.values():
                 yield Said(Origin("user", name), Settings(**value))
         if self.file:
-            yield Said(Origin("user", "--preprocessing"), read_settings(Path(self.file)))
+            yield Said(Origin("user", "--preprocessing"), described.read_settings(Path(self.file)))
+
+    def over(self, how: Preprocessing) -> Preprocessing:
+        """What is stated, and `how` where nothing is."""
+        said = tuple(self.said())
+        color = next((s.settings.color for s in said if s.settings.color), how.color)
+        usual = Said(Origin("assumed"), Settings.of(how))
+        return combined([*said, usual], 1 if color == "GRAY" else 3)[0]
 
 
 NOTHING = Stated()
@@ -73,35 +73,10 @@ NOTHING = Stated()
 
 def _numbers(name: str, text: str) -> tuple[float, ...] | None:
     try:
-        return tuple(float(part) for part in text.replace(",", " ").split()) or None
+        values = [float(part) for part in text.replace(",", " ").split()]
     except ValueError:
         raise UsageError(f"{name} is numbers such as 0.485,0.456,0.406, not {text!r}") from None
-
-
-def read_settings(path: Path) -> Settings:
-    """What a JSON file says of pictures: a sidecar, transformers' or timm's description, or some fields."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read --preprocessing {path} ({error}); {_HELP}") from error
-    try:
-        return _settings(data, str(path))
-    except (ValueError, TypeError, KeyError, RegNetEdgeError) as error:
-        raise UsageError(f"--preprocessing {path} describes no pictures ({error}); {_HELP}") from error
-
-
-def _settings(data: Any, where: str) -> Settings:
-    if not isinstance(data, dict):
-        raise TypeError("it is no JSON object")
-    if isinstance(data.get("request"), dict):  # a sidecar
-        data = data["request"]["model"]
-    if isinstance(data.get("preprocessing"), dict):
-        data = data["preprocessing"]
-    if data.keys() & {"image_processor_type", "feature_extractor_type", "image_mean", "do_resize"}:
-        return huggingface.of_hf_processor(data, where).settings
-    if data.keys() & {"pretrained_cfg", "crop_pct", "input_size"}:
-        cfg = data["pretrained_cfg"] if isinstance(data.get("pretrained_cfg"), dict) else data
-        return timm.settings_of(cfg, where)
-    if not data.keys() & {f.name for f in fields(Settings)}:
-        raise ValueError("none of its fields is one of a preprocessing")
-    return codec.from_json(data, Settings)
+        return described.numbers(name, values) if values else None
+    except ValueError as error:
+        raise UsageError(str(error)) from error

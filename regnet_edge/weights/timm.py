@@ -61,7 +61,7 @@ def _described(names: tuple[str, ...], descriptions: object) -> tuple[str, ...]:
 def settings_of(cfg: Mapping[str, Any], where: str) -> Settings:
     """The pictures' settings of timm's pretrained_cfg, or of train.py's args; None where it is silent."""
     size, test = (words.square(cfg.get(name), where) for name in ("input_size", "test_input_size"))
-    mean, std = (words.numbers(cfg.get(name)) for name in ("mean", "std"))
+    mean, std = (words.numbers(cfg.get(name), name, where) for name in ("mean", "std"))
     channels = (cfg.get("input_size") or [0])[0] or len(mean or ()) or cfg.get("in_chans") or 0
     return Settings(
         color=words.color(channels),

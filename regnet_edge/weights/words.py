@@ -35,10 +35,14 @@ def known(value: object, kind: Any, what: str, where: str) -> Any:
     return value
 
 
-def numbers(value: object) -> tuple[float, ...] | None:
-    if isinstance(value, int | float):
-        return (float(value),)
-    return tuple(map(float, value)) if isinstance(value, list | tuple) and value else None
+def numbers(value: object, what: str, where: str) -> tuple[float, ...] | None:
+    """A mean or std, one number a channel or one for all; refused by its name where it is none."""
+    values = value if isinstance(value, list | tuple) else [value]
+    if value in (None, [], ()):
+        return None
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        raise WeightsError(f"{where} has the {what} {value!r}; it is one number a channel")
+    return tuple(map(float, values))
 
 
 def square(size: object, where: str) -> int | None:

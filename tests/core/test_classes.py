@@ -58,8 +58,9 @@ def test_numbers_are_classes_from_0() -> None:
         (["cat"], (), 2, "the model has no labels, and its 2 classes have no folder named cat"),
         (["n01440764"], ("a",) * 10, 10, "n01440764"),
         (["n99999999"], (), 1000, "n99999999"),
-        (["crane"], ("crane, bird", "crane, machine"), 2, r"crane names several classes \(0, 1\)"),
+        (["crane"], ("crane, bird", "crane, machine"), 2, r"crane is a name of several classes \(0, 1\)"),
         (["²", "1"], (), 2, "no folder named"),
+        (["0", "1", "2"], ("1", "2", "3"), 3, "not every folder is named .* 3 classes: 0"),
     ],
 )
 def test_what_does_not_match_has_no_classes_and_a_reason(
@@ -69,6 +70,26 @@ def test_what_does_not_match_has_no_classes_and_a_reason(
     assert not found
     assert found.by_folder == {}
     assert re.search(sentence, found.problem), found.problem
+
+
+@pytest.mark.parametrize("name", ["crane", "maillot", "Cardigan", "missile", "partridge"])
+@pytest.mark.parametrize("source", ["torchvision", "timm", "none"])
+def test_a_name_of_two_of_imagenets_classes_does_not_become_one(name: str, source: str) -> None:
+    every = {"torchvision": imagenet_labels(), "timm": [", ".join(n) for n in imagenet_names()], "none": ()}
+    found = match([name, "tench"], every[source], 1000)
+    assert not found
+    assert re.search(rf"{name} is a name of several classes \(\d+ n\d{{8}}, \d+ n\d{{8}}\)", found.problem)
+    ids = [i for i, names in enumerate(imagenet_names()) if name.casefold() in map(str.casefold, names)]
+    assert match([wordnet_ids()[ids[0]], "tench"], every[source], 1000).classes == (ids[0], 0)
+
+
+def test_all_of_imagenets_labels_as_folders_are_its_classes_in_order() -> None:
+    assert match(imagenet_labels(), imagenet_labels(), 1000).classes == tuple(range(1000))
+    assert match(["crane", "crane bird"], imagenet_labels(), 1000).classes == (517, 134)
+
+
+def test_accents_are_the_same_however_a_file_system_composes_them() -> None:
+    assert match(["cafe\u0301", "THE\u0301"], ("th\u00e9", "caf\u00e9"), 2).classes == (1, 0)
 
 
 def test_a_thousand_other_classes_are_not_imagenet() -> None:

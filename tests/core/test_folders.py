@@ -80,7 +80,11 @@ def test_pictures_beside_folders_with_pictures_are_refused_not_dropped(tmp_path:
     (tmp_path / "notes").mkdir()
     assert len(read_folder(tmp_path)) == 4
     write(tmp_path / "thumbs/1.png")
-    with pytest.raises(DataError, match=r"has 4 pictures beside folders with pictures \(thumbs\); move them"):
+    with pytest.raises(DataError, match=r"has 4 pictures beside folders with pictures \(thumbs\); move what"):
+        read_folder(tmp_path)
+    for i in range(1, 4):
+        (tmp_path / f"{i}.png").unlink()
+    with pytest.raises(DataError, match="has 1 picture beside"):
         read_folder(tmp_path)
 
 

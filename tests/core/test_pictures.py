@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,30 @@ def tiff(order: str, bits: int, values: np.ndarray, white_is_zero: int) -> bytes
     for key, value in entries:
         table += struct.pack(f"{order}HHII", key, 4, 1, value)
     return head + body + table + bytes(4)
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (6, 4), (4, 2)])
+def test_sixteen_bits_of_colour_and_alpha_are_scaled_to_eight(
+    tmp_path: Path, kind: int, channels: int
+) -> None:
+    """A PNG of 16 bits written by hand: Pillow writes none in colour."""
+    values = np.random.default_rng(0).integers(0, 1 << 16, (5, 7, channels))
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", 7, 5, 16, kind, 0, 0, 0)),
+        (b"IDAT", zlib.compress(lines)),
+        (b"IEND", b""),
+    ]
+    chunks = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    colour = values[..., :3] if channels > 2 else values[..., :1].repeat(3, axis=2)
+    assert np.array_equal(pictures.read(tmp_path / "a.png"), colour >> 8)
+
+
+def test_signed_numbers_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(RAMP.astype(np.uint8)).save(tmp_path / "a.tif", tiffinfo={339: 2})
+    with pytest.raises(DataError, match="signed bytes"):
+        pictures.read(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])

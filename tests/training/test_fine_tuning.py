@@ -16,7 +16,7 @@ from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.errors import DataError, UsageError
 from regnet_edge.model import build_latency_subject
 from regnet_edge.reading import read_json_object
-from regnet_edge.request import ModelSpec, Preprocessing, WeightsRef
+from regnet_edge.request import IMAGENET, ModelSpec, Preprocessing, WeightsRef
 
 HOW = Preprocessing("RGB", (0.4, 0.5, 0.6), (0.2, 0.25, 0.3), 8, interpolation="bicubic")
 CONFIG = AnyNetConfig((Stage(1, 8, 8), Stage(1, 16, 8)), stem_width=8, num_classes=2, stem_stride=1)
@@ -67,6 +67,22 @@ def test_frozen_stages_keep_their_statistics_while_the_rest_learns(checkpoint: P
     assert "s2.b1.a.bn.running_mean" in moved
     again = CliRunner().invoke(cli, ["train", "--resume", "--out", str(tmp_path / "o")])
     assert again.exit_code == 0, again.output
+
+
+def test_what_the_user_states_of_pictures_counts_before_the_checkpoints_word(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "how.yaml").write_text("size: 10\nmean: 0.25\ncolor: BGR\n")
+    stated, images = ("--preprocessing", str(tmp_path / "how.yaml")), pictures(tmp_path / "i", "a", "b")
+    done = tuned(checkpoint, images, tmp_path / "o", *stated)
+    assert done.exit_code == 0, done.output
+    spec = codec.from_json(read_json_object(tmp_path / "o" / "model.json"), ModelSpec)
+    assert spec.preprocessing == Preprocessing("BGR", (0.25,) * 3, HOW.std, 10, "bicubic")
+    words = ["train", "--config", "d=2,w0=8,wa=8,wm=2,g=8,stem=8", "--data", str(images), "--holdout", "0.25"]
+    done = CliRunner().invoke(cli, [*words, "--epochs", "1", "--out", str(tmp_path / "n"), *stated])
+    assert done.exit_code == 0, done.output
+    spec = codec.from_json(read_json_object(tmp_path / "n" / "model.json"), ModelSpec)
+    assert spec.preprocessing == Preprocessing("BGR", (0.25,) * 3, IMAGENET.std, 10)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.errors import RegNetEdgeError, UsageError, WeightsError
 from regnet_edge.labels import imagenet_labels
 from regnet_edge.model import RegNet, build_latency_subject
-from regnet_edge.request import IMAGENET, ModelSpec
+from regnet_edge.request import IMAGENET, ModelSpec, Preprocessing
 from regnet_edge.resolve import ModelChoice
 from regnet_edge.weights.stated import Stated
 
@@ -355,15 +355,67 @@ class TestTheUsersWord:
             (tmp_path / "how.json").write_text(json.dumps(text))
             spec = spec_of(tmp_path / "net.pth", pictures=Stated(file=str(tmp_path / "how.json")))
             assert (spec.preprocessing.resize_px, how(spec, "resize_px")) == (pixels, "user")
-        for wrong, sentence in [
-            ("[1]", "no JSON object"),
-            ("{", "cannot read"),
-            ('{"colour": 1}', "none of its fields"),
-            ('{"color": "CMYK"}', "describes no pictures"),
-        ]:
-            (tmp_path / "how.json").write_text(wrong)
-            with pytest.raises(UsageError, match=sentence):
-                spec_of(tmp_path / "net.pth", pictures=Stated(file=str(tmp_path / "how.json")))
+
+    @pytest.mark.parametrize("suffix", ["yaml", "json"])
+    def test_all_of_it_comes_from_one_file_in_the_options_words(
+        self, suffix: str, net: RegNet, tmp_path: Path
+    ) -> None:
+        weights.write(net, tmp_path / "net.pth", "torchvision")
+        asked = {
+            "size": [160, 160], "resize": 200, "crop_mode": "squash", "interpolation": "lanczos",
+            "mean": [0.1, 0.2, 0.3], "std": 0.5, "color": "BGR",
+        }  # fmt: skip
+        file = tmp_path / f"how.{suffix}"
+        text = "".join(f"{k}: {v}\n" for k, v in asked.items()) if suffix == "yaml" else json.dumps(asked)
+        file.write_bytes(b"\xef\xbb\xbf" + text.encode())
+        spec = spec_of(tmp_path / "net.pth", pictures=Stated(file=str(file)))
+        assert spec.preprocessing == Preprocessing(
+            "BGR", (0.1, 0.2, 0.3), (0.5,) * 3, 160, "lanczos", 200, "squash"
+        )
+        assert {how(spec, f) for f in ("mean", "std", "color", "resize_px", "crop_mode")} == {"user"}
+        over = spec_of(tmp_path / "net.pth", pictures=Stated(resize=180, file=str(file)))
+        assert over.preprocessing == replace(spec.preprocessing, resize_px=180), "an option counts more"
+
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ("- 1", "no object of names"),
+            ("{", "no YAML"),
+            ("", "no object"),
+            ("colour: RGB", "unknown field 'colour'; did you mean color"),
+            ("color: CMYK", "unknown color 'CMYK'; choose from RGB, BGR, GRAY"),
+            ("crop_mode: middle", "unknown crop_mode 'middle'"),
+            ("interpolation: cubic", "unknown interpolation 'cubic'"),
+            ("size: [224, 192]", "size is a side in whole pixels"),
+            ("size: big", "size is a side in whole pixels"),
+            ("resize: 0", "resize is a side"),
+            ("crop: 224", "crop is a share"),
+            ("crop: 0.9\nresize: 256", "give one of them"),
+            ("size: 224\nresolution: 192", "resolution says again"),
+            ("mean: [123.675, 116.28, 103.53]", "mean is of pixels in 0..1, which 123.675 is not"),
+            ("std: [a, b, c]", "std is numbers"),
+            ("image_mean: [a]", "image_mean"),
+            ("size:", "it says nothing of pictures"),
+        ],
+    )
+    def test_a_wrong_file_is_refused_by_the_name_of_the_field(
+        self, text: str, sentence: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "how.yaml").write_text(text)
+        with pytest.raises(UsageError, match=sentence) as caught:
+            list(Stated(file=str(tmp_path / "how.yaml")).said())
+        assert "how.yaml" in str(caught.value)
+
+    def test_a_label_file_may_come_from_windows(self, net: RegNet, tmp_path: Path) -> None:
+        weights.save(build_latency_subject(TINY), tmp_path / "net.safetensors")
+        text = "\ufeffcaf\u00e9\r\nMain Street\x0b2\r\n newt \r\n\r\n"
+        (tmp_path / "labels.txt").write_bytes(text.encode())
+        spec = spec_of(tmp_path / "net.safetensors", labels=str(tmp_path / "labels.txt"))
+        assert spec.labels == ("caf\u00e9", "Main Street\x0b2", "newt")
+        assert how(spec, "labels") == "user"
+        (tmp_path / "labels.txt").write_text(text, encoding="utf-16")
+        with pytest.raises(UsageError, match="no UTF-8 text from byte 0 on"):
+            resolve.read_labels(str(tmp_path / "labels.txt"))
 
     @pytest.mark.parametrize(
         ("options", "sentence"),
@@ -373,6 +425,7 @@ class TestTheUsersWord:
             ({"interpolation": "cubic"}, "unknown --interpolation 'cubic'"),
             ({"color": "CMYK"}, "unknown --color"),
             ({"mean": "a,b"}, "--mean is numbers"),
+            ({"mean": "123.675,116.28,103.53"}, "--mean is of pixels in 0..1, which 123.675 is not"),
             ({"mean": "0.1,0.2"}, "one number a channel"),
             ({"resize": 100}, "no 224 to cut out"),
             ({"std": "0"}, "std is positive"),
