@@ -44,30 +44,37 @@ def precisions(text: str) -> tuple[Precision, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Makes the files of networks in `folder`, all for one target at one resolution; seed draws weights."""
+    """Makes the files of networks in `folder`, all for one target at one resolution; seed draws weights.
+
+    calibrate: the pictures that set int8 ranges, '' for the shipped ones, which fit untrained networks.
+    """
 
     folder: Path
     target: str
     resolution: int
     seed: int = 0
+    calibrate: str = ""
 
     def make(self, name: str, config: AnyNetConfig, precisions: Sequence[Precision]) -> list[Path]:
         """One file a precision, made side by side; those that are there already are kept.
 
         Raises ConversionError with the reasons where one cannot be made.
         """
+        model = ModelSpec(name, config, WeightsRef("untrained", seed=self.seed))
+        return self.make_model(model.at_resolution(self.resolution), precisions)
+
+    def make_model(self, model: ModelSpec, precisions: Sequence[Precision]) -> list[Path]:
+        """The same of a model with its own weights and resolution."""
         from regnet_edge.converters.run import convert
 
-        outcomes = convert([self._request(name, config, p) for p in precisions], self.folder)
+        outcomes = convert([self._request(model, p) for p in precisions], self.folder)
         failures = "; ".join(o.failure for o in outcomes if o.artifact is None)
         if failures:
-            raise ConversionError(f"{name} could not be made: {failures}")
+            raise ConversionError(f"{model.name} could not be made: {failures}")
         return [o.artifact.path for o in outcomes if o.artifact is not None]
 
-    def _request(self, name: str, config: AnyNetConfig, precision: Precision) -> ExportRequest:
-        model = ModelSpec(name, config, WeightsRef("untrained", seed=self.seed))
-        model = model.at_resolution(self.resolution)
-        chosen = _calibration(model) if precision in NEEDS_CALIBRATION else None
+    def _request(self, model: ModelSpec, precision: Precision) -> ExportRequest:
+        chosen = _calibration(model, self.calibrate) if precision in NEEDS_CALIBRATION else None
         return ExportRequest(model, self.target, precision, calibration=chosen)
 
     def verify(self, path: Path) -> None:
@@ -79,10 +86,10 @@ class Files:
             raise ParityError(f"{path.name} is not the definition: {'; '.join(artifact.parity.failures)}")
 
 
-def _calibration(model: ModelSpec) -> Calibration:
+def _calibration(model: ModelSpec, source: str) -> Calibration:
     from regnet_edge.converters.int8.calibration import calibration
 
-    return calibration(model, count=CALIBRATION_IMAGES)
+    return calibration(model, source) if source else calibration(model, count=CALIBRATION_IMAGES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -42,6 +43,10 @@ class Budget:
         if min(self.latency_ms, self.max_params, self.max_bytes) <= 0:
             raise UsageError("a budget is positive: check --budget-ms, --max-params-m and --max-mb")
 
+    def holds(self, latency_ms: float, params: float, size: float) -> bool:
+        """Whether latency in ms, parameters and bytes keep to it."""
+        return latency_ms <= self.latency_ms and params <= self.max_params and size <= self.max_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class AdvisedNet:
@@ -60,13 +65,14 @@ class AdvisedNet:
         mf = round(self.complexity.flops / 1e6)
         return f"regnet{family}-{mf}mf-d{r.depth}-w{r.w0}-a{r.wa:.1f}-m{r.wm:.2f}-g{r.group_width}"
 
+    @property
+    def worth(self) -> float:
+        """Flops, which stand for what a network that nobody has trained can become."""
+        return self.complexity.flops
+
     def fits(self, budget: Budget) -> bool:
         """Whether upper bound, params and expected size keep to the budget."""
-        return (
-            self.interval.high_ms <= budget.latency_ms
-            and self.complexity.params <= budget.max_params
-            and self.bytes <= budget.max_bytes
-        )
+        return budget.holds(self.interval.high_ms, self.complexity.params, self.bytes)
 
 
 def size_law(points: Sequence[MeasuredNet]) -> Array:
@@ -151,11 +157,30 @@ def finalists(choices: Sequence[AdvisedNet], n: int = 5) -> list[AdvisedNet]:
     return _by_flops(known or choices)[:n]
 
 
+class Choice(Protocol):
+    """What can be tried: a name, what the law expects, and what it is worth."""
+
+    @property
+    def name(self) -> str:
+        """What tables and files call it."""
+
+    @property
+    def interval(self) -> Interval:
+        """What the law expects."""
+
+    @property
+    def worth(self) -> float:
+        """More is better."""
+
+
+C = TypeVar("C", bound=Choice)
+
+
 @dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(Generic[C]):
     """A choice that was made and measured; without a latency, `failure` says why."""
 
-    choice: AdvisedNet
+    choice: C
     path: Path | None = None
     latency: FileLatency | None = None
     failure: str = ""
@@ -168,11 +193,11 @@ class Tried:
         return seen.median_ms <= budget.latency_ms and seen.first.artifact.bytes <= budget.max_bytes
 
 
-Build = Callable[[AdvisedNet], Path]  # makes and verifies the file; raises RegNetEdgeError where it cannot
+Build = Callable[[C], Path]  # makes and verifies the file; raises RegNetEdgeError where it cannot
 Measure = Callable[[Sequence[Path]], Iterator[Measurement]]
 
 
-def try_out(choices: Sequence[AdvisedNet], build: Build, measure: Measure) -> list[Tried]:
+def try_out(choices: Sequence[C], build: Build[C], measure: Measure) -> list[Tried[C]]:
     """Make, verify and measure each choice; one that fails is kept with its reason."""
     built = [_built(choice, build) for choice in choices]
     paths = [t.path for t in built if t.path is not None]
@@ -180,21 +205,21 @@ def try_out(choices: Sequence[AdvisedNet], build: Build, measure: Measure) -> li
     return [_with_latency(t, measured) for t in built]
 
 
-def _built(choice: AdvisedNet, build: Build) -> Tried:
+def _built(choice: C, build: Build[C]) -> Tried[C]:
     try:
         return Tried(choice, build(choice))
     except RegNetEdgeError as error:
         return Tried(choice, failure=str(error))
 
 
-def _with_latency(tried: Tried, measured: dict[str, FileLatency]) -> Tried:
+def _with_latency(tried: Tried[C], measured: dict[str, FileLatency]) -> Tried[C]:
     if tried.path is None:
         return tried
     latency = measured.get(tried.path.name)
     return Tried(tried.choice, tried.path, latency, "" if latency else "it was not measured")
 
 
-def pick(tried: Sequence[Tried], budget: Budget) -> Tried | None:
-    """The one with the most flops among those that keep to the budget when measured."""
+def pick(tried: Sequence[Tried[C]], budget: Budget) -> Tried[C] | None:
+    """The one that is worth most among those that keep to the budget when measured."""
     fitting = [t for t in tried if t.fits(budget)]
-    return max(fitting, key=lambda t: t.choice.complexity.flops, default=None)
+    return max(fitting, key=lambda t: t.choice.worth, default=None)

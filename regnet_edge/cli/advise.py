@@ -1,8 +1,7 @@
-"""`regnet-edge advise`: a law and a budget to RegNets, made and measured if asked."""
+"""`regnet-edge advise`: a law and a budget to RegNets, drawn or published, made and measured if asked."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +11,8 @@ import click
 if TYPE_CHECKING:
     import numpy as np
 
-    from regnet_edge.benchmarks.law.advise import AdvisedNet, Adviser, Budget, Tried
-    from regnet_edge.benchmarks.law.points import Wanted
-    from regnet_edge.benchmarks.record.measurement import Measurement
+    from regnet_edge.benchmarks.law.advise import AdvisedNet, Budget, Tried
+    from regnet_edge.cli._advice import Asked
 
 SHOWN = 12
 
@@ -23,8 +21,7 @@ SHOWN = 12
 @click.option(
     "--results",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    help="Measurements that the law is fitted to, such as a ladder's.",
+    help="Measurements that the law is fitted to, such as a ladder's.  [default: ladder/results.jsonl]",
 )
 @click.option("--budget-ms", type=float, required=True, help="Latency that the upper bound must keep to.")
 @click.option("--max-params-m", type=float, default=float("inf"), help="Most params, in millions.")
@@ -33,13 +30,20 @@ SHOWN = 12
 @click.option("--runtime", default="", help="Only runtimes whose name holds this text.")
 @click.option("--precision", default="", help="Only this precision.")
 @click.option("--threads", type=click.IntRange(1), help="Only measurements with so many threads.")
+@click.option("--published", is_flag=True, help="Choose among the checkpoints that exist, by their top-1.")
 @click.option("--resolution", type=click.IntRange(32), help="Input side.  [default: the results' own]")
 @click.option("--space", help="RegNetX or RegNetY.  [default: both]")
 @click.option(
-    "--draws", type=click.IntRange(10), default=1000, show_default=True, help="Draws a space, twice."
+    "--draws", type=click.IntRange(10), help="Draws a space, twice; not with --published.  [default: 1000]"
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the search.")
-@click.option("--convert", is_flag=True, help="Make, verify and measure the best five, and pick.")
+@click.option("--convert", is_flag=True, help="Make, verify and measure the best, and pick.")
+@click.option("--calibrate", default="", help="--published --convert in int8: a folder of pictures.")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="--published: the front as a picture (.svg, .png, .pdf).",
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -50,7 +54,7 @@ SHOWN = 12
 @click.option("--host", default="local", show_default=True, help="Where to measure, as in benchmark --host.")
 @click.option("--json", "as_json", is_flag=True, help="Print choices and pick as JSON.")
 def command(
-    results: Path,
+    results: Path | None,
     budget_ms: float,
     max_params_m: float,
     max_mb: float,
@@ -58,87 +62,113 @@ def command(
     runtime: str,
     precision: str,
     threads: int | None,
+    published: bool,
     resolution: int | None,
     space: str | None,
-    draws: int,
+    draws: int | None,
     seed: int,
     convert: bool,
+    calibrate: str,
+    plot: Path | None,
     out: Path,
     host: str,
     as_json: bool,
 ) -> None:
-    """Search the RegNets of the paper's refined space for the most flops within a latency budget.
+    """Find the RegNet for a latency budget: the most flops of the paper's refined space, or the best top-1
+    of the published checkpoints (--published).
 
     The law's upper bound must keep to the budget. A search under a law also finds the law's errors: with
-    --convert the best five are made, verified and measured, and one is picked among them.
+    --convert the best are made, verified and measured, and one is picked among them. Published weights that
+    cannot be reached are replaced by untrained ones of the same shape, which is said.
 
     \b
     regnet-edge advise --results ladder/results.jsonl --precision int8 --budget-ms 10
     regnet-edge advise --results ladder/results.jsonl --precision int8 --budget-ms 10 --convert
+    regnet-edge advise --published --precision int8 --budget-ms 10 --plot front.svg
     """
     import numpy as np
 
-    from regnet_edge.benchmarks.law.advise import SPACES, Budget, finalists, front
+    from regnet_edge.benchmarks.law.advise import Budget
     from regnet_edge.benchmarks.law.points import Wanted
+    from regnet_edge.cli import _advice
+
+    _check(published, draws, calibrate, plot)
+    budget = Budget(budget_ms, max_params_m * 1e6, max_mb * 1e6)
+    wanted = Wanted(device, runtime, precision, threads)
+    measured = _advice.Measured.select(_advice.results_file(results), wanted)
+    if convert:
+        _advice.require_same_device(
+            measured.condition, host, "measure a ladder there, or leave out --convert"
+        )
+    elif published and not device:
+        _advice.require_same_device(measured.condition, host, "name the one that is meant with --device")
+    rng = np.random.default_rng(seed)
+    law = measured.asked(None if published else resolution, rng)
+    if published:
+        from regnet_edge.cli._advise_published import Wish, advise
+
+        advise(law, Wish(budget, space or "", resolution, plot, convert, calibrate, out, host, as_json))
+        return
+    found = _searched(law, budget, rng, space, draws)
+    _print(law, budget, found, (out, host) if convert else None, as_json)
+
+
+def _check(published: bool, draws: int | None, calibrate: str, plot: Path | None) -> None:
+    from regnet_edge.drawing import checked_suffix
+    from regnet_edge.errors import UsageError
+
+    if published and draws is not None:
+        raise UsageError("--draws is about networks that nobody has trained; leave it out with --published")
+    if not published and (calibrate or plot):
+        raise UsageError("--calibrate and --plot are about published checkpoints; add --published")
+    if plot is not None:
+        checked_suffix(plot)
+
+
+def _searched(
+    law: Asked, budget: Budget, rng: np.random.Generator, space: str | None, draws: int | None
+) -> list[AdvisedNet]:
+    from regnet_edge.benchmarks.law.advise import DRAWS, SPACES
     from regnet_edge.design_space.spaces import regnet_space
 
-    rng = np.random.default_rng(seed)
-    wanted = Wanted(device, runtime, precision, threads)
-    lines, adviser, remark = _adviser(results, wanted, resolution, rng)
-    budget = Budget(budget_ms, max_params_m * 1e6, max_mb * 1e6)
-    found = adviser.search(budget, rng, SPACES if space is None else (regnet_space(space),), draws)
+    spaces = SPACES if space is None else (regnet_space(space),)
+    return law.adviser.search(budget, rng, spaces, draws or DRAWS)
+
+
+def _print(
+    law: Asked, budget: Budget, found: Sequence[AdvisedNet], to_try: tuple[Path, str] | None, as_json: bool
+) -> None:
+    from regnet_edge.benchmarks.law.advise import finalists, front
+    from regnet_edge.cli._advice import print_tried
+
     top = finalists(found)
     if as_json:
-        tried = _try_out(top, adviser, lines[0], out, host) if convert else []
-        _print_json(remark, front(found), tried, budget)
+        _print_json(law.remark, front(found), _try_out(top, law, *to_try) if to_try else [], budget)
         return
-    click.echo(remark + "\n")
+    click.echo(law.remark + "\n")
     _print_choices(front(found)[:SHOWN])
     _warn(top)
-    if convert:
-        _print_tried(_try_out(top, adviser, lines[0], out, host), budget)
+    if to_try:
+        print_tried(_try_out(top, law, *to_try), budget, lambda c: str(c.name))
 
 
-def _print_json(remark: str, choices: Sequence[AdvisedNet], tried: Sequence[Tried], budget: Budget) -> None:
+def _print_json(
+    remark: str, choices: Sequence[AdvisedNet], tried: Sequence[Tried[AdvisedNet]], budget: Budget
+) -> None:
     import json
 
     from regnet_edge.benchmarks.law.advise import pick
+    from regnet_edge.cli._advice import told_of
     from regnet_edge.codec import to_json
 
     chosen = pick(tried, budget)
     told = {
         "law": remark,
         "choices": [to_json(c) for c in choices],
-        "tried": [
-            {
-                "name": t.choice.name,
-                "predicted_ms": t.choice.interval.predicted_ms,
-                "measured_ms": t.latency.median_ms if t.latency is not None else None,
-                "failure": t.failure,
-            }
-            for t in tried
-        ],
+        "tried": told_of(tried),
         "pick": chosen.choice.name if chosen is not None else None,
     }
     click.echo(json.dumps(told, indent=2))
-
-
-def _adviser(
-    results: Path, wanted: Wanted, resolution: int | None, rng: np.random.Generator
-) -> tuple[list[Measurement], Adviser, str]:
-    """The measurements of the one condition that is wanted, the adviser they make, and a word on it."""
-    from regnet_edge.benchmarks.law.advise import Adviser
-    from regnet_edge.benchmarks.law.ladder import held_out_beside
-    from regnet_edge.benchmarks.law.points import Condition, select, the_one
-    from regnet_edge.benchmarks.law.study import study
-    from regnet_edge.benchmarks.record.results import read_lines
-
-    lines = read_lines(results)
-    condition, points = the_one(select(lines, wanted))
-    found = study(condition, points, rng, held_out_beside(results))
-    adviser = Adviser.of(found, resolution)
-    remark = f"{condition}, {adviser.resolution} pixels; {found.conclusion()}"
-    return [m for m in lines if m.valid and Condition.of(m) == condition], adviser, remark
 
 
 def _print_choices(choices: Sequence[AdvisedNet]) -> None:
@@ -171,48 +201,19 @@ def _warn(choices: Sequence[AdvisedNet]) -> None:
         )
 
 
-def _try_out(
-    choices: Sequence[AdvisedNet], adviser: Adviser, like: Measurement, out: Path, host: str
-) -> list[Tried]:
-    """Made and measured as `like` was."""
-    from dataclasses import replace
-
-    from regnet_edge.benchmarks.hosts import HostOptions
+def _try_out(choices: Sequence[AdvisedNet], law: Asked, out: Path, host: str) -> list[Tried[AdvisedNet]]:
+    """Made and measured as the law's networks were."""
     from regnet_edge.benchmarks.law.advise import try_out
-    from regnet_edge.benchmarks.plan import Plan
-    from regnet_edge.benchmarks.workbench import Bench, Files
-    from regnet_edge.cli._web import host_options
+    from regnet_edge.benchmarks.workbench import Files
+    from regnet_edge.cli._advice import bench_like
 
-    plan = Plan.of_mode(like.plan.mode, min_runs=like.plan.min_runs, min_seconds=like.plan.min_seconds)
-    plan = replace(
-        plan, threads=(like.plan.threads,), affinity=like.plan.affinity, rounds=1, retries=2,
-        accelerator=like.runtime.accelerator,
-    )  # fmt: skip
-    files = Files(out, like.artifact.target, adviser.resolution)
-    bench = Bench(
-        host, plan, ("regnet-edge", *sys.argv[1:]), lambda told: click.echo(told, err=True),
-        host_options(HostOptions(), host, ()),
-    )  # fmt: skip
+    made = law.like.artifact
+    files = Files(out, made.target, law.adviser.resolution)
 
     def build(choice: AdvisedNet) -> Path:
         click.echo(f"making {choice.name}", err=True)
-        [path] = files.make(choice.name, choice.rule.anynet(), (like.artifact.precision,))
+        [path] = files.make(choice.name, choice.rule.anynet(), (made.precision,))
         files.verify(path)
         return path
 
-    return try_out(choices, build, bench.measure)
-
-
-def _print_tried(tried: Sequence[Tried], budget: Budget) -> None:
-    from regnet_edge.benchmarks.law.advise import pick
-
-    click.echo("\npredicted and measured:")
-    for t in tried:
-        i, latency = t.choice.interval, t.latency
-        seen = f"{latency.median_ms:.2f} ms ({latency.verdict})" if latency is not None else t.failure
-        click.echo(f"  {t.choice.name}  {i.predicted_ms:.2f} ms, at most {i.high_ms:.2f}; measured {seen}")
-    chosen = pick(tried, budget)
-    if chosen is None:
-        click.echo("none of them keeps to the budget when measured; lower --budget-ms for the search")
-    else:
-        click.echo(f"pick {chosen.choice.name}: {chosen.path}")
+    return try_out(choices, build, bench_like(law.like, host).measure)

@@ -197,6 +197,7 @@ def test_the_command_shows_the_front_and_measures_before_it_picks(
 
     monkeypatch.setattr(Files, "make", make)
     monkeypatch.setattr(Files, "verify", lambda self, path: None)
+    monkeypatch.setattr("regnet_edge.cli._advice.require_same_device", lambda *_: None)
     monkeypatch.setattr(
         Bench,
         "measure",

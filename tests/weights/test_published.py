@@ -64,6 +64,7 @@ def test_a_torchvision_weight_is_what_torchvision_says_of_it(entry: published.Pu
     assert (tuple(how.mean), tuple(how.std)) == (entry.mean, entry.std)
     assert len(weights.meta["categories"]) == entry.classes
     assert entry.digits in weights.url
+    assert entry.top1 == weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
     said, usual = packages.told(entry.reference)
     assert said.settings.resize_px == entry.resize_px
     assert said.labels == tuple(weights.meta["categories"])
