@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from regnet_edge.complexity import Layer, layers, total
+from regnet_edge.complexity import Layer, layers, stages, total
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import UnknownNameError, UsageError
 
@@ -39,17 +39,34 @@ NO_TILE = Tile()
 
 @dataclass(frozen=True, slots=True)
 class Net:
-    """A network with the layers that the terms fold over; `blocks` residual ones, `se` of them with SE."""
+    """A network, or a part of one, with the layers that the terms fold over.
+
+    blocks: how many of its blocks are residual, se: how many have an SE. A whole network has one run to
+    start and one last pool; a part of it has neither, except the head, which has the pool.
+    """
 
     layers: tuple[Layer, ...]
     blocks: int
     se: int
+    runs: int = 1
+    pools: int = 1
 
     @classmethod
     def of(cls, config: AnyNetConfig, resolution: int) -> Net:
         """The network at a square input of `resolution` pixels."""
         blocks = config.depth if config.block != "v" else 0
         return cls(layers(config, resolution), blocks, config.depth if config.se_ratio else 0)
+
+    @classmethod
+    def parts(cls, config: AnyNetConfig, resolution: int) -> dict[str, Net]:
+        """Stem, stages and head by name, and first `run`: what a network has beside its layers."""
+        found = {"run": cls((), 0, 0, pools=0)}
+        depths = {f"s{i}": depth for i, depth in enumerate(config.depths, 1)}
+        for stage in stages(config, resolution):
+            depth = depths.get(stage.name, 0)
+            blocks, se = depth if config.block != "v" else 0, depth if config.se_ratio else 0
+            found[stage.name] = cls(stage.layers, blocks, se, runs=0, pools=int(stage.name == "head"))
+        return found
 
 
 def is_depthwise(layer: Layer) -> bool:
@@ -90,7 +107,9 @@ def _params(net: Net, tile: Tile) -> float:
 
 
 def _ops(net: Net, tile: Tile) -> float:
-    return len(net.layers) + net.blocks + 2 * net.se + 1  # additions; pool and product of an SE; last pool
+    return (
+        len(net.layers) + net.blocks + 2 * net.se + net.pools
+    )  # additions; pool and product of an SE; last pool
 
 
 def _dense_flops(net: Net, tile: Tile) -> float:
@@ -132,8 +151,8 @@ def _se_activations(net: Net, tile: Tile) -> float:
     return sum(x.complexity.activations for x in inner) if net.se else 0
 
 
-def _one(net: Net, tile: Tile) -> float:
-    return 1
+def _runs(net: Net, tile: Tile) -> float:
+    return net.runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +166,7 @@ class Term:
 
 
 _TERMS = (
-    Term("constant", "network", 1, _one),
+    Term("constant", "network", 1, _runs),
     Term("flops", "MF", 1e6, _flops),
     Term("root of flops", "root of a MF", 1e3, _root_flops),
     Term("activations", "M elements", 1e6, _activations),

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 @click.option(
     "--plot", type=click.Path(file_okay=False, path_type=Path), help="Folder for the pictures (SVG)."
 )
+@click.option(
+    "--explain", metavar="MODEL", help="Break the prediction for a network down, by stage and term."
+)
+@click.option("-r", "--resolution", type=click.IntRange(1), help="--explain: input side.  [default: theirs]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the bootstrap.")
 @click.option("--json", "as_json", is_flag=True, help="Print the laws as JSON.")
 def command(
@@ -31,6 +35,8 @@ def command(
     precision: str,
     threads: int | None,
     plot: Path | None,
+    explain: str | None,
+    resolution: int | None,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -42,18 +48,29 @@ def command(
     \b
     regnet-edge law ladder/results.jsonl --precision int8
     regnet-edge law ladder/results.jsonl --plot pictures
+    regnet-edge law ladder/results.jsonl --precision int8 --explain regnety_400mf
     """
     import numpy as np
 
+    from regnet_edge import configs
     from regnet_edge.benchmarks.law.ladder import held_out_beside
     from regnet_edge.benchmarks.law.points import Wanted, select
     from regnet_edge.benchmarks.law.study import study
     from regnet_edge.benchmarks.record.results import read_lines
+    from regnet_edge.errors import UsageError
 
+    if resolution is not None and not explain:
+        raise UsageError("--resolution is about one network; name it with --explain MODEL")
+    meant = configs.read(explain) if explain else None
     found = select(read_lines(results), Wanted(device, runtime, precision, threads))
     rng, aside = np.random.default_rng(seed), held_out_beside(results)
     studies = [study(condition, points, rng, aside) for condition, points in found.items()]
-    _print_json(studies) if as_json else _print(studies)
+    if meant is not None:
+        from regnet_edge.cli._explain import print_explained
+
+        print_explained(studies, meant, resolution, as_json)
+    else:
+        _print_json(studies) if as_json else _print(studies)
     if plot is not None:
         from regnet_edge.benchmarks.law.pictures import write
 
