@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from regnet_edge.complexity import total
 from regnet_edge.config import AnyNetConfig
 
 from .study import Interval, Law
-from .terms import Array, Net, matrix, total
+from .terms import Array, Net, matrix
 
 ROOT = "root of flops"  # no sum over stages: its cost is shared out by flops
 

@@ -56,11 +56,14 @@ def _print(study: LawStudy, name: str, found: ExplainedPrediction) -> None:
         f"{name} at {found.resolution} pixels: {i.predicted_ms:.3f} ms by the {found.form} form, 90 % "
         f"between {i.low_ms:.3f} and {i.high_ms:.3f}; in ms:"
     )
-    rows = [(s.stage, *s.by_term_ms, s.ms) for s in found.stages]
-    rows.append(("all", *found.by_term_ms, sum(s.ms for s in found.stages)))
+    rows = [(s.stage, s.by_term_ms) for s in found.stages]
+    rows.append(("all", found.by_term_ms))
     print_table(
         ("stage", *found.terms, "sum", "%"),
-        ((row[0], *(f"{v:.3f}" for v in row[1:]), f"{100 * row[-1] / i.predicted_ms:.1f}") for row in rows),
+        (
+            (stage, *(f"{v:.3f}" for v in (*row, sum(row))), f"{100 * sum(row) / i.predicted_ms:.1f}")
+            for stage, row in rows
+        ),
     )
     if not found.inside:
         click.echo(
