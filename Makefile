@@ -27,8 +27,9 @@ demo: $(VENV)/.run
 	$(BIN)/regnet-edge report $(DEMO)/results.jsonl -o $(DEMO)/report.html
 	@echo "done: the files and their sidecars are in $(DEMO)/, the report is $(DEMO)/report.html"
 
+# Two workers, a file of tests at a time, so that what a file's tests share is made once.
 test: $(VENV)/.test
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 bench: $(VENV)/.test
 	$(BIN)/python peers/complexity.py

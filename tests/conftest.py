@@ -19,8 +19,10 @@ TINY = RegNetConfig(4, 16, 16, 2.5, 8, se_ratio=0.25, num_classes=10).anynet()
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test sees or fills the user's cache."""
-    os.environ["REGNET_EDGE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    """No test sees or fills the user's cache; the workers of one run share one."""
+    own = tmp_path_factory.getbasetemp()
+    of_run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    os.environ["REGNET_EDGE_CACHE"] = str(of_run / "cache")
 
 
 @pytest.fixture
