@@ -15,16 +15,14 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from regnet_edge import codec
-from regnet_edge.artifact import Artifact
+from regnet_edge.artifact import Artifact, place
 from regnet_edge.errors import ArtifactError, RegNetEdgeError, UsageError
-from regnet_edge.files import move, replacing, size_of
+from regnet_edge.files import locked, replacing, scratch_beside, size_of
 
 from . import Assignment, assign
 from .tools import versions
@@ -68,10 +66,13 @@ class Cache:
         _require_ours(folder)
         return cls(folder)
 
-    def get(self, asked: Assignment, out: Path) -> Artifact | None:
+    def get(
+        self, asked: Assignment, out: Path, check: Callable[[], object] = lambda: None
+    ) -> Artifact | None:
         """The file that answers the request, copied to `out` with its sidecar; None where there is none.
 
-        To be called within `claimed`. Raises RegNetEdgeError where `out` cannot be written.
+        To be called within `claimed`. Raises RegNetEdgeError where `out` cannot be written, and what
+        `check`, asked last, has against it.
         """
         entry = self.folder / key_of(asked)
         found = _read(entry)
@@ -80,11 +81,8 @@ class Cache:
             return None
         with contextlib.suppress(OSError):
             os.utime(entry)
-        with replacing(out) as scratch:
-            answer = _copied(replace(found, request=asked.request), scratch)
-            for companion in answer.companions:
-                move(companion, out.with_name(companion.name))
-        return replace(answer, path=out)
+        with scratch_beside(out) as scratch:
+            return place(_copied(replace(found, request=asked.request), scratch), out, check)
 
     def put(self, artifact: Artifact) -> None:
         """Keep a copy of the file and its sidecar; a full or read-only disk leaves the cache as it was."""
@@ -217,9 +215,9 @@ def _copied(artifact: Artifact, to: Path) -> Artifact:
     else:
         shutil.copyfile(artifact.path, to)
     copy = replace(artifact, path=to)
-    for companion, place in zip(artifact.companions, copy.companions, strict=True):
+    for companion, twin in zip(artifact.companions, copy.companions, strict=True):
         if companion != artifact.sidecar:
-            shutil.copyfile(companion, place)
+            shutil.copyfile(companion, twin)
     copy.save()
     return copy
 
@@ -248,21 +246,8 @@ def _lock_of(entry: Path) -> Path:
 
 @contextlib.contextmanager
 def _locked(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Whether this process has the lock within the block; True too where the disk knows no locks."""
-    lock = FileLock(path)
-    try:
+    """As `locked`; where the cache has no folder, the worst that follows is a file made twice."""
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(blocking=wait)
-    except Timeout:
-        yield False
-        return
-    except (OSError, NotImplementedError):
-        yield True  # the worst that follows is a file made twice
-        return
-    try:
-        yield True
-    finally:
-        with contextlib.suppress(OSError):
-            path.unlink()  # before the release, so that who waits sees that this name is free
-        with contextlib.suppress(OSError):
-            lock.release()
+    with locked(path, wait=wait) as mine:
+        yield mine

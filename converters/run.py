@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from regnet_edge import codec
-from regnet_edge.artifact import Artifact, sidecar_of
+from regnet_edge.artifact import Artifact
 from regnet_edge.errors import ArtifactError, RegNetEdgeError
+from regnet_edge.files import turn
 from regnet_edge.request import ExportRequest
 
 from . import Assignment, assign, check_precision, target
 from .cache import Cache
 from .quiet import Said
+from .standing import standing
 from .tools import versions
 from .worker import ConversionJob, Task, died, read_events
 
@@ -67,7 +69,7 @@ def convert(
     outcomes = {i: _standing(a, out, force) for i, a in enumerate(asked)}
     todo = [i for i, outcome in outcomes.items() if outcome is None]
     if todo:
-        made = _take_or_make([asked[i] for i in todo], out, cache, progress)
+        made = _take_or_make([asked[i] for i in todo], out, force, cache, progress)
         outcomes.update(zip(todo, made, strict=True))
     return [outcome for outcome in outcomes.values() if outcome is not None]
 
@@ -78,33 +80,27 @@ def path_for(request: ExportRequest, out: Path) -> Path:
 
 
 def _standing(asked: Assignment, out: Path, force: bool) -> Outcome | None:
-    request, path = asked.request, asked.path(out)
-    if force or not (path.exists() or sidecar_of(path).exists()):
-        return None
+    path = asked.path(out)
     try:
-        found = Artifact.load(path)
+        with turn(path):
+            found = standing(asked, path, force=force)
     except ArtifactError as error:
-        return Outcome(request, None, failure=f"{path} is in the way: {error}, or pass --force to replace it")
-    if found.request.key != request.key:
-        sentence = f"{path} was made from another request; pass --force to replace it, or another --out"
-        return Outcome(request, None, failure=sentence)
-    if dict(found.tool_versions) != asked.tools():
-        return None
-    return Outcome(request, found, reused=True)
+        return Outcome(asked.request, None, failure=str(error))
+    return None if found is None else Outcome(asked.request, found, reused=True)
 
 
 def _take_or_make(
-    asked: Sequence[Assignment], out: Path, cache: Cache | None, progress: Progress
+    asked: Sequence[Assignment], out: Path, force: bool, cache: Cache | None, progress: Progress
 ) -> list[Outcome]:
     """First what no other process is busy with; then the rest, which that process has made by then."""
     if cache is None:
-        return _make(asked, out, progress)
+        return _make(asked, out, force, progress)
     outcomes: dict[Assignment, Outcome] = {}
     for wait in (False, True):
         with cache.claimed([a for a in asked if a not in outcomes], wait=wait) as mine:
-            outcomes.update((a, o) for a in mine if (o := _cached(a, out, cache)) is not None)
+            outcomes.update((a, o) for a in mine if (o := _cached(a, out, force, cache)) is not None)
             left = [a for a in mine if a not in outcomes]
-            made = _make(left, out, progress) if left else []
+            made = _make(left, out, force, progress) if left else []
             outcomes.update(zip(left, made, strict=True))
             for outcome in made:
                 if outcome.artifact is not None:
@@ -112,14 +108,18 @@ def _take_or_make(
     return [outcomes[a] for a in asked]
 
 
-def _cached(asked: Assignment, out: Path, cache: Cache) -> Outcome | None:
-    found = cache.get(asked, asked.path(out))
+def _cached(asked: Assignment, out: Path, force: bool, cache: Cache) -> Outcome | None:
+    path = asked.path(out)
+    try:
+        found = cache.get(asked, path, lambda: standing(asked, path, force=force))
+    except ArtifactError as error:
+        return Outcome(asked.request, None, failure=str(error))
     return None if found is None else Outcome(asked.request, found, cached=True)
 
 
-def _make(asked: Sequence[Assignment], out: Path, progress: Progress) -> list[Outcome]:
+def _make(asked: Sequence[Assignment], out: Path, force: bool, progress: Progress) -> list[Outcome]:
     requests = [a.request for a in asked]
-    job = ConversionJob(tuple(Task(a.request, str(a.path(out))) for a in asked))
+    job = ConversionJob(tuple(Task(a.request, str(a.path(out))) for a in asked), force)
     failures: dict[int, str] = {}
     done: set[int] = set()
     with tempfile.TemporaryFile() as said:

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from regnet_edge import codec
-from regnet_edge.artifact import Artifact, Structure
+from regnet_edge.artifact import Artifact, Structure, place
 from regnet_edge.complexity import layers
 from regnet_edge.errors import ConversionError, RegNetEdgeError
-from regnet_edge.files import move, replacing
+from regnet_edge.files import scratch_beside
 from regnet_edge.lifetime import end_with
 from regnet_edge.request import Calibration, ExportRequest
 
@@ -33,6 +33,7 @@ from . import Assignment, Source, assign
 from .int8.calibration import images
 from .int8.network import network
 from .quiet import Said
+from .standing import standing
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -56,9 +57,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class ConversionJob:
-    """Files to make from one model."""
+    """Files to make from one model; with force, whatever stands in their place."""
 
     tasks: tuple[Task, ...]
+    force: bool = False
 
     def __post_init__(self) -> None:
         if len({(codec.canonical(t.request.model), t.request.equalize) for t in self.tasks}) != 1:
@@ -132,15 +134,13 @@ def make(index: int, workshop: Workshop) -> Artifact:
     """Convert, check, describe, and put file and sidecar in place together."""
     asked, out = workshop.asked[index], Path(workshop.job.tasks[index].out)
     start = time.perf_counter()
-    with replacing(out) as scratch:
+    with scratch_beside(out) as scratch:
         found = asked.converter.convert(asked.request, workshop.source(index), scratch)
         check_structure(asked.request, found)
         seconds = time.perf_counter() - start
         made = Artifact.describe(scratch, asked.request, found, asked.tools(), seconds)
         made.save()
-        for companion in made.companions:
-            move(companion, out.with_name(companion.name))
-    return made
+        return place(made, out, lambda: standing(asked, out, force=workshop.job.force))
 
 
 def check_structure(request: ExportRequest, found: Structure) -> None:

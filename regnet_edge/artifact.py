@@ -7,14 +7,14 @@ two and nothing else. Every value checks itself once. Nothing here needs torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from regnet_edge import codec
 from regnet_edge.errors import ArtifactError
-from regnet_edge.files import sha256_of, size_of, write_text
+from regnet_edge.files import move, sha256_of, size_of, turn, write_text
 from regnet_edge.reading import read_json_object
 from regnet_edge.request import ExportRequest
 
@@ -149,8 +149,8 @@ class Artifact:
 
     @property
     def companions(self) -> tuple[Path, ...]:
-        """What goes where the file goes: its sidecar, and what else belongs to it."""
-        return (self.sidecar, *(self.path.with_name(self.path.name + end) for end in self.beside))
+        """What goes where the file goes, in the order in which it is put there: the sidecar last."""
+        return (*(self.path.with_name(self.path.name + end) for end in self.beside), self.sidecar)
 
     def save(self) -> None:
         """Write the sidecar beside the file."""
@@ -161,6 +161,15 @@ class Artifact:
             **{k: v for k, v in codec.to_json(self).items() if k != "path"},
         }
         write_text(self.sidecar, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+    def renew(self) -> None:
+        """Write the sidecar anew; raises ArtifactError where another file has taken the place meanwhile."""
+        with turn(self.path):
+            if read_sidecar(self.path).get("sha256") != self.sha256:
+                raise ArtifactError(
+                    f"{self.path} was replaced while this ran, so what was found is not written; run it again"
+                )
+            self.save()
 
     @classmethod
     def describe(
@@ -195,6 +204,21 @@ class Artifact:
                 "short: convert the model again"
             )
         return made
+
+
+def place(made: Artifact, out: Path, check: Callable[[], object]) -> Artifact:
+    """Put a pair that was made in a scratch folder in place, once `check` has nothing against it.
+
+    The sidecar's rename is the one step: before it the elder pair stands, after it the sidecar names the
+    file by its hash, and where this process dies the next run moves that file (`remove_leftovers`).
+    """
+    placed = replace(made, path=out)
+    with turn(out):
+        check()
+        for source, target in zip(made.companions, placed.companions, strict=True):
+            move(source, target)
+        move(made.path, out)
+    return placed
 
 
 def sidecar_of(path: Path) -> Path:

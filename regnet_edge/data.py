@@ -7,6 +7,7 @@ Readers give `Images`, uint8 as they lie on disk, and `folders` gives files; `fi
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import zipfile
 import zlib
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from regnet_edge.errors import DataError
+from regnet_edge.reading import UNREADABLE_ZIP, read_bytes, require_ordinary
 from regnet_edge.request import Color, Preprocessing
 
 Pixels = npt.NDArray[np.uint8]
@@ -166,10 +168,11 @@ def _read_idx_file(folder: Path, name: str, dims: int) -> Pixels:
     plain, packed = folder / name, folder / f"{name}.gz"
     file = plain if plain.exists() else packed
     try:
-        content = gzip.decompress(file.read_bytes()) if file is packed else file.read_bytes()
+        content = read_bytes(file, _MAX_ARRAY_BYTES)
+        content = _unpacked(content) if file is packed else content
     except FileNotFoundError:
         raise DataError(f"no {name} or {name}.gz in {folder}; give the folder with the IDX files") from None
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read {file} ({error}); fetch it again") from error
     header = 4 + 4 * dims
     shape = tuple(int(n) for n in np.frombuffer(content[4:header].ljust(4 * dims, b"\0"), ">u4"))
@@ -179,17 +182,18 @@ def _read_idx_file(folder: Path, name: str, dims: int) -> Pixels:
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
-_MOST_ARRAY_BYTES = 8 << 30
-_NO_ARRAYS = (
-    OSError,
-    KeyError,
-    ValueError,
-    TypeError,
-    EOFError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_MAX_ARRAY_BYTES = 8 << 30
+_MAX_IDX_BYTES = 1 << 30  # MNIST has 47 MB
+_NO_ARRAYS = (*UNREADABLE_ZIP, KeyError, TypeError, MemoryError)
+
+
+def _unpacked(content: bytes) -> bytes:
+    """What gzip packed; ValueError for more than anybody's images."""
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+        found = stream.read(_MAX_IDX_BYTES + 1)
+    if len(found) > _MAX_IDX_BYTES:
+        raise ValueError(f"it unpacks to more than {_MAX_IDX_BYTES:,} bytes")
+    return found
 
 
 def _npy(archive: zipfile.ZipFile, name: str, dims: int | None = None) -> Any:
@@ -205,7 +209,7 @@ def _npy(archive: zipfile.ZipFile, name: str, dims: int | None = None) -> Any:
         claimed = math.prod(shape) * dtype.itemsize
         if dtype.hasobject:
             raise ValueError(f"{name} holds Python objects, no numbers or text")
-        if claimed > _MOST_ARRAY_BYTES or claimed + stream.tell() != entry.file_size:
+        if claimed > _MAX_ARRAY_BYTES or claimed + stream.tell() != entry.file_size:
             raise ValueError(f"{name} claims {claimed:,} bytes and has {entry.file_size:,}")
         if not shape or dims not in (None, len(shape)):
             raise ValueError(f"{name} has {len(shape)} dimensions")
@@ -216,6 +220,7 @@ def _npy(archive: zipfile.ZipFile, name: str, dims: int | None = None) -> Any:
 def read_npz(file: Path) -> Images:
     """What `write_npz` wrote: arrays images, labels and class_names; nothing in the file is executed."""
     try:
+        require_ordinary(file)
         with zipfile.ZipFile(file) as archive:
             present = archive.namelist()
             names = _npy(archive, "class_names", 1) if "class_names.npy" in present else ()

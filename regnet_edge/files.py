@@ -15,9 +15,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from regnet_edge.errors import RegNetEdgeError, UsageError
+from regnet_edge.reading import UnreadableError, read_json_object
 
 _MARK = ".regnet-edge-"
 _LOCK = ".lock"
+_OLD = ".old-"
 _WITHOUT_LOCK_S = 3600.0
 
 
@@ -119,9 +121,20 @@ def begins_with(*marks: str) -> Callable[[Path], bool]:
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to (same suffix, same disk), moved onto `path` only if the block succeeds.
 
-    What an earlier, killed process left behind in that folder is removed: a lock inside says whether
-    its owner lives, and dies with it. Raises RegNetEdgeError with the system's reason where the folder
-    cannot be written, UsageError for a path that names no file.
+    Raises what `scratch_beside` raises.
+    """
+    with scratch_beside(path) as scratch:
+        yield scratch
+        move(scratch, path)
+
+
+@contextlib.contextmanager
+def scratch_beside(path: Path) -> Iterator[Path]:
+    """A path of that name in a folder of its own on the same disk, which goes when the block ends.
+
+    What an earlier, killed process left behind beside `path` is finished or removed: a lock inside says
+    whether its owner lives, and dies with it. Raises RegNetEdgeError with the system's reason where the
+    folder cannot be written, UsageError for a path that names no file.
     """
     if not path.name or path.name == "..":
         raise UsageError(f"{str(path)!r} names no file to write; give a file name")
@@ -134,7 +147,6 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with _explained(path):
             yield scratch / path.name
-            move(scratch / path.name, path)
     finally:
         lock.release()
         shutil.rmtree(scratch, ignore_errors=True)
@@ -160,7 +172,7 @@ def _reason(error: OSError) -> str:
 def move(source: Path, target: Path) -> None:
     """Put source in target's place; a folder that was there is taken away first."""
     if target.is_dir():
-        aside = source.parent / f"old-{target.name}"
+        aside = source.parent / f"{_OLD}{target.name}"
         os.replace(target, aside)
         os.replace(source, target)
         shutil.rmtree(aside, ignore_errors=True)
@@ -175,21 +187,81 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the scratch folders in `folder` whose owner died."""
-    for scratch in folder.glob(f"{_MARK}*"):
+    """Finish what runs that died had begun to put in place in `folder`, and remove their scratch folders."""
+    for left in folder.glob(f"{_MARK}*"):
         with contextlib.suppress(OSError):
-            if scratch.is_dir() and not scratch.is_symlink() and _is_abandoned(scratch):
-                shutil.rmtree(scratch, ignore_errors=True)
+            if left.is_symlink():
+                continue
+            if left.suffix == _LOCK and left.is_file():
+                with locked(left, wait=False):
+                    pass  # its file goes with it
+            elif left.is_dir() and _settled(left):
+                shutil.rmtree(left, ignore_errors=True)
 
 
-def _is_abandoned(scratch: Path) -> bool:
-    """Whether nobody holds the folder's lock; one without a lock has an hour to get one."""
+def _settled(scratch: Path) -> bool:
+    """Whether nobody holds the folder's lock any more; one without a lock has an hour to get one."""
     if not (scratch / _LOCK).exists():
         return time.time() - scratch.stat().st_mtime > _WITHOUT_LOCK_S
-    lock = FileLock(scratch / _LOCK)
+    with locked(scratch / _LOCK, wait=False) as mine:
+        if mine:
+            _finish(scratch)
+        return mine
+
+
+def _finish(scratch: Path) -> None:
+    """Put in place what is whole and was on its way when its owner died.
+
+    That is a file whose sidecar stands there already with its hash, and a folder whose elder is aside.
+    """
+    for file in [p for p in scratch.iterdir() if not p.name.startswith((_LOCK, _OLD))]:
+        target, elder = scratch.parent / file.name, scratch / f"{_OLD}{file.name}"
+        begun = elder.exists() and not os.path.lexists(target)
+        if begun or _is_described(file, sidecar=target.with_name(f"{target.name}.json")):
+            move(file, target)
+
+
+def _is_described(file: Path, sidecar: Path) -> bool:
+    """Whether that sidecar states the file's hash."""
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
+        stated = read_json_object(sidecar).get("sha256")
+        return stated is not None and stated == sha256_of(file)
+    except (OSError, UnreadableError, RegNetEdgeError):
         return False
-    lock.release()
-    return True
+
+
+@contextlib.contextmanager
+def locked(lock_file: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Whether this process has the lock within the block; True too where the disk knows no locks.
+
+    The lock ends with the process, and its file with the block.
+    """
+    lock = FileLock(lock_file)
+    try:
+        lock.acquire(blocking=wait)
+    except Timeout:
+        yield False
+        return
+    except (OSError, NotImplementedError):
+        yield True
+        return
+    try:
+        yield True
+    finally:
+        with contextlib.suppress(OSError):
+            lock_file.unlink()  # before the release, so that who waits sees that this name is free
+        with contextlib.suppress(OSError):
+            lock.release()
+
+
+@contextlib.contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Nobody else looks at the pair at `path`, or replaces it, within the block; for short work only.
+
+    Within the block no other turn is taken, so that two processes never wait for each other.
+    """
+    if not path.parent.is_dir() or path.is_char_device():  # nothing stands there
+        yield
+        return
+    with locked(path.with_name(f"{_MARK}{path.name}{_LOCK}")):
+        yield

@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from regnet_edge.errors import DataError
+from regnet_edge.reading import require_ordinary
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -36,6 +38,12 @@ _UNREADABLE = (
     struct.error,
     EOFError,
     OverflowError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+    zlib.error,
 )
 
 
@@ -57,6 +65,7 @@ def opened(file: Path, at_least: int = 0) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on huge pictures and odd EXIF: they are read
+            require_ordinary(file)
             with Image.open(file) as image:
                 if at_least:
                     image.draft(None, (at_least, at_least))  # None keeps the mode

@@ -11,6 +11,8 @@ import json
 import math
 import os
 import stat
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +21,27 @@ if TYPE_CHECKING:
     import yaml
 
 MAX_TEXT_BYTES = 16 << 20  # of a description: a sidecar, a plan, a configuration
+MAX_RECORDS_BYTES = 1 << 30  # of a file of records, one a line
 MAX_DEPTH = 64  # lists and objects inside each other
+LARGEST_INT = (1 << 63) - 1  # of a whole number, which is what arrays hold
 MAX_NODES = 100_000  # of a YAML text, aliases counted as often as they stand
+
+# what zipfile raises for an archive that is none, damaged, encrypted, or of a method that it does not know
+UNREADABLE_ZIP = (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError)
 
 
 class UnreadableError(ValueError):
     """Why a text cannot be used, as half a sentence."""
+
+
+def require_ordinary(path: Path) -> None:
+    """Raise UnreadableError for a pipe or a device, before a reader that would wait for it opens it."""
+    try:
+        _require_ordinary(path.stat().st_mode)
+    except (FileNotFoundError, UnreadableError):
+        raise
+    except (OSError, ValueError) as error:
+        raise UnreadableError(_system(error)) from error
 
 
 def read_bytes(path: Path, limit: int = MAX_TEXT_BYTES) -> bytes:
@@ -70,10 +87,11 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
         raise UnreadableError(f"it is no UTF-8 text from byte {error.start} on") from error
 
 
-def parse_json(text: str) -> Any:
-    """The value of a JSON text; raises UnreadableError, for NaN and Infinity too."""
+def parse_json(text: str, *, infinite: bool = False) -> Any:
+    """The value of a JSON text; raises UnreadableError, for NaN and Infinity too unless `infinite`."""
+    wanted: dict[str, Any] = {} if infinite else {"parse_constant": _refuse_constant, "parse_float": _finite}
     try:
-        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        value = json.loads(text, parse_int=_int, **wanted)
     except json.JSONDecodeError as error:
         raise UnreadableError(f"it is no JSON: {error.msg} in line {error.lineno}") from error
     except RecursionError as error:
@@ -89,6 +107,13 @@ def parse_json(text: str) -> Any:
 
 def _refuse_constant(name: str) -> float:
     raise UnreadableError(f"it holds {name}, which is no JSON number")
+
+
+def _int(digits: str) -> int:
+    value = int(digits)
+    if abs(value) > LARGEST_INT:
+        raise UnreadableError(f"it holds {digits[:20]}..., which is too large a number")
+    return value
 
 
 def _finite(digits: str) -> float:
@@ -132,10 +157,10 @@ def parse_yaml(text: str) -> Any:
         ) from error
     except RecursionError as error:
         raise UnreadableError(f"it is nested deeper than {MAX_DEPTH}") from error
-    except ValueError as error:
-        raise (
-            error if isinstance(error, UnreadableError) else UnreadableError("a value in it is out of range")
-        ) from error
+    except UnreadableError:
+        raise
+    except (ValueError, OverflowError, TypeError) as error:  # dates that are none, keys that are lists
+        raise UnreadableError("a value in it is out of range") from error
 
 
 def _weigh(node: yaml.Node, known: dict[int, int], depth: int) -> int:
@@ -145,6 +170,8 @@ def _weigh(node: yaml.Node, known: dict[int, int], depth: int) -> int:
     if id(node) not in known:
         known[id(node)] = MAX_NODES  # a node inside itself has no end
         children = node.value if isinstance(node.value, list) else []
+        if not children and node.tag.endswith(":int") and len(node.value) > MAX_DEPTH:
+            raise UnreadableError("a number in it is too long")
         flat = [c for child in children for c in (child if isinstance(child, tuple) else (child,))]
         known[id(node)] = 1 + sum(_weigh(c, known, depth + 1) for c in flat)
     if known[id(node)] >= MAX_NODES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Protocol, TypeVar
 
 from regnet_edge import codec
 from regnet_edge.errors import DeviceError, MeasurementError
+from regnet_edge.reading import UnreadableError, parse_json_object
 
 from ..plan import Job
 from ..record.measurement import Device, Transport
@@ -131,12 +131,11 @@ def _ended(where: str, done: Finished) -> str:
 
 def _answer(done: Finished, where: str) -> Mapping[str, object]:
     try:
-        told = json.loads(last_line(done.out))
-    except ValueError:
-        told = None
-    if not isinstance(told, dict):
-        raise MeasurementError(f"{where}: the measuring process gave no answer ({done.last_words})")
-    return told
+        return parse_json_object(last_line(done.out))
+    except UnreadableError as error:
+        raise MeasurementError(
+            f"{where}: the measuring process gave no answer ({done.last_words})"
+        ) from error
 
 
 def parsed(told: Mapping[str, object], kind: type[T], where: str) -> T:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from regnet_edge import codec
 from regnet_edge.errors import DeviceError, MeasurementError
+from regnet_edge.reading import UnreadableError, parse_json_object
 
 from ..plan import Job
 from ..record.measurement import Device
@@ -152,11 +152,9 @@ def _reason(exchange: Exchange) -> str:
 
 def _read_answer(text: str) -> Mapping[str, object]:
     try:
-        told = json.loads(text)
-    except ValueError as error:
-        raise MeasurementError(f"the app's answer is not JSON ({error}); update the app") from error
-    if not isinstance(told, dict):
-        raise MeasurementError("the app's answer is no observation; update the app")
+        told = parse_json_object(text)
+    except UnreadableError as error:
+        raise MeasurementError(f"the app's answer is no observation ({error}); update the app") from error
     if "error" in told:
         raise MeasurementError(f"the app could not measure: {told['error']}")
     return told

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from regnet_edge import codec
 from regnet_edge.errors import DeviceError
+from regnet_edge.reading import MAX_RECORDS_BYTES, parse_json, read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,10 @@ class Replayed:
         """The transcript of a file; raises DeviceError where it is none."""
         answers: dict[str, deque[Exchange]] = {}
         try:
-            for line in filter(None, path.read_text(encoding="utf-8").split("\n")):
-                exchange = codec.from_json(json.loads(line), Exchange)
+            for line in filter(None, read_text(path, MAX_RECORDS_BYTES).split("\n")):
+                exchange = codec.from_json(parse_json(line), Exchange)
                 answers.setdefault(exchange.command, deque()).append(exchange)
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise DeviceError(f"{path} is not a transcript ({error}); make one with --record") from error
         return cls(answers)
 

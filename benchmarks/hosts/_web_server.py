@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from regnet_edge.errors import DeviceError, ToolError
+from regnet_edge.reading import parse_json_object
 
 Json = dict[str, Any]
 Post = Callable[[str, str, Json], Json]  # (what, key, body) to the answer; raises Refused
@@ -143,12 +144,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True  # what comes is not read
             raise Refused(413, f"a post to {what[:20]} has at most {limit} bytes, and says how many")
         try:
-            body = json.loads(self.rfile.read(int(stated)))
-        except (ValueError, RecursionError):
-            raise Refused(400, "the post is not JSON") from None
-        if not isinstance(body, dict):
-            raise Refused(400, "the post is not a JSON object")
-        return body
+            return parse_json_object(self.rfile.read(int(stated)).decode())
+        except ValueError as error:
+            raise Refused(400, f"the post is not a JSON object: {error}") from None
 
     def _send(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
         self.send_response(status)

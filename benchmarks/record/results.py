@@ -12,21 +12,23 @@ import numpy as np
 
 from regnet_edge import codec
 from regnet_edge.errors import MeasurementError
-from regnet_edge.files import begins_with, check_output
-from regnet_edge.reading import UnreadableError, parse_json_object, read_text
+from regnet_edge.files import begins_with, check_output, turn
+from regnet_edge.reading import MAX_RECORDS_BYTES, UnreadableError, parse_json_object, read_text
 
 from .measurement import VERSION, Measurement
 
 IS_RESULTS = begins_with('"version":', '"version" :')  # the first field of every record
 
 
-MOST_BYTES = 1 << 30
-
-
 def write_line(stream: TextIO, measurement: Measurement, rng: np.random.Generator) -> None:
-    """Append the record as one line and flush it, so that a later failure loses nothing."""
-    stream.write(json.dumps(measurement.to_json(rng), separators=(",", ":"), ensure_ascii=False) + "\n")
-    stream.flush()
+    """Append the record as one line and flush it, so that a later failure loses nothing.
+
+    Others may append to the same file meanwhile: lines never mix.
+    """
+    line = json.dumps(measurement.to_json(rng), separators=(",", ":"), ensure_ascii=False) + "\n"
+    with turn(Path(stream.name)):
+        stream.write(line)
+        stream.flush()
 
 
 def parse_line(line: str) -> Measurement:
@@ -47,7 +49,7 @@ def read_lines(path: Path) -> tuple[Measurement, ...]:
     A last line without its newline is one that was cut short while it was written, and is left out.
     """
     try:
-        text = read_text(path, MOST_BYTES)
+        text = read_text(path, MAX_RECORDS_BYTES)
     except (OSError, UnreadableError) as error:
         raise MeasurementError(f"cannot read {path} ({error}); give a file that benchmark wrote") from error
     whole = text[: text.rfind("\n") + 1].split("\n")
@@ -76,7 +78,8 @@ def adding_to(path: Path) -> Iterator[TextIO]:
     check_output(path, is_ours=IS_RESULTS)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _cut_unfinished_line(path)
+        with turn(path):
+            _cut_unfinished_line(path)
         stream = path.open("a", encoding="utf-8")
     except OSError as error:
         raise MeasurementError(

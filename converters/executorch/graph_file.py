@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from regnet_edge.errors import ArtifactError
 from regnet_edge.files import replacing
+from regnet_edge.reading import parse_json
 
 from ..graph.fx import FX_OPERATIONS
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from torch.fx import Graph, GraphModule, Node
 
 FORMAT = "regnet-edge graph 1"
+# what reading such a file may raise; safetensors' own error is an Exception of no other class
+_DAMAGED = (Exception,)
 _DTYPES = frozenset({"int8", "uint8", "int32", "float32"})
 
 
@@ -37,7 +40,7 @@ def save(module: GraphModule, path: Path) -> None:
 def load(path: Path) -> GraphModule:
     """The graph, ready to run; raises ArtifactError for a file that is not of this format."""
     import torch
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(path, framework="pt") as stream:
@@ -45,10 +48,10 @@ def load(path: Path) -> GraphModule:
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  # no mapping
         if header.get("format") != FORMAT:
             raise ValueError(f"it is not in the format {FORMAT!r}")
-        graph = _graph(json.loads(header["graph"]))
+        graph = _graph(parse_json(header["graph"], infinite=True))
         return torch.fx.GraphModule(_root(tensors), graph)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except _DAMAGED as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise ArtifactError(
             f"cannot read the graph {path} ({reason}); convert again with --keep-graph"
         ) from error

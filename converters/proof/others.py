@@ -23,7 +23,7 @@ from regnet_edge.artifact import Artifact
 from regnet_edge.data import Images, preprocess
 from regnet_edge.errors import RegNetEdgeError, ToolError, UsageError, WeightsError
 
-from .. import target, targets
+from .. import isolated, target, targets
 from .reference import OtherModel
 
 if TYPE_CHECKING:
@@ -146,13 +146,14 @@ def _load(net: nn.Module, weights: str, text: str) -> None:
 
 def _file(path: Path) -> OtherModel:
     artifact = Artifact.load(path)
-    run, how = target(artifact.request.target).run, artifact.request.model.preprocessing
+    run = isolated.running(target(artifact.request.target), artifact)
+    how = artifact.request.model.preprocessing
 
     def prepare(picture: Image.Image) -> Floats:
         pixels: Floats = preprocess(Images(np.asarray(picture)[None]), how)[0]
         return pixels
 
-    return OtherModel(str(path), prepare, lambda inputs: run(artifact, inputs))
+    return OtherModel(str(path), prepare, run)
 
 
 def _function(module: str, name: str) -> OtherModel:

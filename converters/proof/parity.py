@@ -171,7 +171,7 @@ def run_all(
         logits, evaluator = _answers(artifact, expected[model].images, runtime)
         measured = replace(artifact, parity=measure(artifact, expected[model], logits, evaluator))
         if not runtime:
-            measured.save()
+            measured.renew()
         found.append(Ran(measured, logits))
     return found
 

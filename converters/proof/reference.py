@@ -23,7 +23,7 @@ from regnet_edge.folders import Pictures
 from regnet_edge.pictures import opened
 from regnet_edge.request import ModelSpec, Preprocessing
 
-from .. import target
+from .. import isolated, target
 from ..images import images_for
 from .metrics import agreement, sqnr_db
 from .parity import GATES, as_answers
@@ -74,11 +74,14 @@ def second_opinion(
     progress: Callable[[int], None] = lambda _: None,
 ) -> SecondOpinion:
     """How near the file comes to the other model: its pixels, its answers on equal pixels, and the whole."""
-    how = artifact.request.model.preprocessing
+    how, run = (
+        artifact.request.model.preprocessing,
+        isolated.running(target(artifact.request.target), artifact),
+    )
     seen: list[_Seen] = []
     worst, example = _Steps(), None
     for piece in _pieces(drawn.images):
-        seen.append(_compare(artifact, other, piece))
+        seen.append(_compare(artifact, run, other, piece))
         steps = _steps(seen[-1], how)
         example = piece if example is None and not steps.within(other.rounding) else example
         worst = worst.joined(steps)
@@ -107,8 +110,10 @@ def _pieces(images: Labelled) -> Iterator[Labelled]:
         yield images.take(np.arange(start, min(start + BATCH, len(images))))
 
 
-def _compare(artifact: Artifact, other: OtherModel, piece: Labelled) -> _Seen:
-    how, run = artifact.request.model.preprocessing, target(artifact.request.target).run
+def _compare(
+    artifact: Artifact, run: Callable[[Floats], Floats], other: OtherModel, piece: Labelled
+) -> _Seen:
+    how = artifact.request.model.preprocessing
     ours = normalize(piece.fitted(how), how)
     prepared = np.stack([other.prepare(picture) for picture in originals(piece, how.channels)])
     logits = other.answer(prepared)
@@ -118,8 +123,8 @@ def _compare(artifact: Artifact, other: OtherModel, piece: Labelled) -> _Seen:
         ours=ours,
         theirs=prepared if other.shows_input else None,
         wanted=as_answers(logits, artifact),
-        found=run(artifact, ours),
-        found_on_theirs=run(artifact, prepared) if same else None,
+        found=run(ours),
+        found_on_theirs=run(prepared) if same else None,
     )
 
 
@@ -209,6 +214,6 @@ def against(artifacts: list[Artifact], other: OtherModel, folder: Path | None, c
     for artifact in artifacts:
         drawn = images_for(artifact.request.model, folder, count, exact=True)
         judged = replace(artifact, second_opinion=second_opinion(artifact, other, drawn))
-        judged.save()
+        judged.renew()
         found.append(judged)
     return found

@@ -6,7 +6,6 @@ says where it was taken from.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +17,10 @@ from numpy.typing import NDArray
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact, sidecar_of
 from regnet_edge.data import Labelled, Pixels, normalize
-from regnet_edge.errors import UsageError
+from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.labels import imagenet_labels
 from regnet_edge.provenance import Origin
+from regnet_edge.reading import parse_json
 from regnet_edge.request import Preprocessing
 from regnet_edge.weights.said import Said, Settings, combined
 
@@ -119,7 +119,12 @@ def _said_inside(opened: OpenedFile) -> Said:
     if not stored:
         return Said(origin)
     names = opened.metadata.get("regnet_edge.labels", "")
-    how = codec.from_json(json.loads(stored), Preprocessing)
+    try:
+        how = codec.from_json(parse_json(stored), Preprocessing)
+    except ValueError as error:
+        raise ArtifactError(
+            f"{opened.path} states no preprocessing that can be ({error}); convert the model again"
+        ) from error
     return Said(origin, Settings.of(how), labels=tuple(names.split("\n")) if names else ())
 
 

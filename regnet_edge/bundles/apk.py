@@ -7,7 +7,6 @@ at multiples of 16 KB (phones with such pages, Android 15), models at 4 KB. The 
 
 from __future__ import annotations
 
-import json
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regnet_edge.errors import ArtifactError
+from regnet_edge.reading import UNREADABLE_ZIP, parse_json_object, require_ordinary
 
 ALIGNMENT_FIELD = 0xD935
 LIBRARY_ALIGNMENT = 16384
@@ -24,6 +24,7 @@ MARKER = "assets/regnet-edge.json"
 DATE = (2020, 1, 1, 0, 0, 0)
 STORED_SUFFIXES = (".so", ".arsc", ".tflite", ".pte", ".onnx", ".u8", ".f32", ".png")
 LOCAL_HEADER = 30
+MAX_BYTES = 2 << 30  # that a package unpacks to
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,15 @@ def alignment(name: str) -> int:
 def read(path: Path) -> dict[str, bytes]:
     """Every entry of a package but for its signature; raises ArtifactError where it is no zip."""
     try:
+        require_ordinary(path)
         with zipfile.ZipFile(path) as archive:
+            claimed = sum(entry.file_size for entry in archive.infolist())
+            if claimed > MAX_BYTES:
+                raise ValueError(f"it unpacks to {claimed:,} bytes")
             return {n: archive.read(n) for n in archive.namelist() if not n.startswith("META-INF/")}
     except FileNotFoundError:
         raise ArtifactError(f"no APK at {path}; make apk builds one") from None
-    except (zipfile.BadZipFile, OSError) as error:
+    except UNREADABLE_ZIP as error:
         raise ArtifactError(f"{path} is no APK ({error}); make apk builds one") from error
 
 
@@ -116,7 +121,7 @@ def marker(entries: Mapping[str, bytes], path: Path) -> Marker:
     from regnet_edge import codec
 
     try:
-        return codec.from_json(json.loads(entries[MARKER]), Marker)
+        return codec.from_json(parse_json_object(entries[MARKER].decode()), Marker)
     except (KeyError, ValueError):
         raise ArtifactError(
             f"{path} is not an APK of regnet-edge; make apk builds one, or give another with --base"

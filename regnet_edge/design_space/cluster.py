@@ -14,6 +14,7 @@ from typing import Any
 
 from regnet_edge import codec
 from regnet_edge.errors import RegNetEdgeError, ToolError
+from regnet_edge.reading import parse_json
 from regnet_edge.training.plan import Device
 
 from .population import Task, Trainer
@@ -66,7 +67,7 @@ def _await_workers(client: Any, address: str) -> None:
 def _answer(task: Task, subject: Subject, error: BaseException | None, future: Any) -> Record:
     """The record, or the failure that a network's own fault is; what would end every network is raised."""
     if error is None:
-        return codec.from_json(json.loads(future.result()), Record)
+        return codec.from_json(parse_json(future.result()), Record)
     if isinstance(error, RegNetEdgeError):
         raise error
     if isinstance(error, ImportError):

@@ -7,7 +7,6 @@ out, the rest are used. Errors are top-1, in percent.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from regnet_edge import codec
 from regnet_edge.complexity import complexity
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import DataError, RegNetEdgeError, UsageError
+from regnet_edge.reading import MAX_RECORDS_BYTES, UnreadableError, parse_json, read_bytes
 
 PATTERN, FILE = "records*.jsonl", "records.jsonl"
 
@@ -163,9 +163,9 @@ def read(path: Path) -> Table:
 def _lines(file: Path) -> Iterator[tuple[str, Record | str]]:
     """Each line's place, with its record or the reason why it is none."""
     try:
-        lines = file.read_bytes().splitlines()
-    except OSError as error:
-        raise DataError(f"cannot read {file} ({error.strerror}); give another file") from error
+        lines = read_bytes(file, MAX_RECORDS_BYTES).splitlines()
+    except (OSError, UnreadableError) as error:
+        raise DataError(f"cannot read {file} ({error}); give another file") from error
     for i, line in enumerate(lines, 1):
         if line.strip():
             yield f"{file}, line {i}", _parsed(line)
@@ -173,12 +173,8 @@ def _lines(file: Path) -> Iterator[tuple[str, Record | str]]:
 
 def _parsed(line: bytes) -> Record | str:
     try:
-        return codec.from_json(json.loads(line), Record)
-    except (
-        ValueError,
-        RecursionError,
-        RegNetEdgeError,
-    ) as error:  # ValueError: JSON, UTF-8, the codec
+        return codec.from_json(parse_json(line.decode()), Record)
+    except (ValueError, RegNetEdgeError) as error:  # ValueError: JSON, UTF-8, the codec
         return " ".join(str(error).split())[:160]
 
 

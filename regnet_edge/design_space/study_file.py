@@ -7,10 +7,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from regnet_edge import codec
 from regnet_edge.errors import RegNetEdgeError, UsageError
+from regnet_edge.reading import parse_yaml, read_text
 
 from . import custom
 from .population import Task, frame_for
@@ -25,11 +24,11 @@ _ARM = {f.name for f in fields(Arm)} - {"regime"} | {"flops", "resolution"}
 def read(path: Path) -> Study:
     """The study of a YAML file; raises UsageError with the file's name and what to write."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = parse_yaml(read_text(path))
         return _study(_mapping(data, "a study", _TOP, ("data", "flops", "arms")), path.stem)
     except FileNotFoundError:
         raise UsageError(f"no file at {path}; give a YAML file with data:, flops: and arms:") from None
-    except (OSError, yaml.YAMLError, RegNetEdgeError, ValueError, TypeError) as error:
+    except (OSError, RegNetEdgeError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(f"{path}: {' '.join(str(error).split())[:200]}") from error
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any
 from regnet_edge import codec
 from regnet_edge.config import AnyNetConfig, RegNetConfig
 from regnet_edge.errors import DataError, RegNetEdgeError
+from regnet_edge.reading import MAX_RECORDS_BYTES, UnreadableError, parse_json, read_text
 
 from .records import Record, read
 from .tables import NetRow, NetTable, Shape
@@ -85,9 +85,9 @@ def _row(found: Record) -> NetRow:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text in UTF-8"
+        return read_text(path, MAX_RECORDS_BYTES)
+    except (OSError, UnreadableError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise DataError(f"cannot read {path} ({reason}); give a CSV, JSON lines or JSON table") from error
 
 
@@ -130,8 +130,8 @@ def _number(text: str) -> float | None:
 
 def _json(path: Path, text: str) -> Iterator[Entry]:
     try:
-        found = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+        found = parse_json(text, infinite=True)
+    except UnreadableError:
         yield from _json_lines(text)
         return
     entries = _listed(found)
@@ -142,13 +142,13 @@ def _json(path: Path, text: str) -> Iterator[Entry]:
 
 
 def _json_lines(text: str) -> Iterator[Entry]:
-    for i, line in enumerate(text.splitlines(), 1):
+    for i, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            fields = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            yield f"line {i}", f"not JSON ({getattr(error, 'msg', 'nested too deeply')})"
+            fields = parse_json(line, infinite=True)
+        except UnreadableError as error:
+            yield f"line {i}", str(error)
             continue
         yield f"line {i}", fields if isinstance(fields, dict) else "not an object with fields"
 

@@ -24,8 +24,9 @@ from torch import Tensor
 
 from regnet_edge import codec, weights
 from regnet_edge.errors import RegNetEdgeError, ToolError, UsageError
-from regnet_edge.files import replacing, sha256_of, write_text
+from regnet_edge.files import locked, replacing, sha256_of, write_text
 from regnet_edge.model import RegNet, build
+from regnet_edge.reading import UnreadableError, parse_json_object, read_text
 from regnet_edge.request import ModelSpec, WeightsRef
 from regnet_edge.training.batches import Batches, augment, generator, network_input
 from regnet_edge.training.evaluate import _full_batches, class_accuracy, correct, precise_batch_norm
@@ -58,8 +59,10 @@ __all__ = [
 ]
 
 
-CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
+CHECKPOINT, METRICS, LOCK = "checkpoint.pt", "metrics.jsonl", ".training.lock"
 WEIGHTS, MODEL, RESULT = "model.safetensors", "model.json", "result.json"
+# what a checkpoint with wrong values raises when it is taken over
+_DAMAGED = (ValueError, TypeError, LookupError, AttributeError, RuntimeError)
 _CHECKPOINT_KEYS = frozenset({"plan", "images", "epochs_done", "net", "average", "optimizer"})
 
 
@@ -146,9 +149,14 @@ def train(
 
     With `resume`, goes on from the folder's checkpoint, or begins where there is none yet; the result
     is that of a run that was never stopped. Raises DataError for the images, UsageError for a folder
-    with another plan's checkpoint, or with one at all without `resume`.
+    with another plan's checkpoint, or with one at all without `resume`, or where another run is at work.
     """
-    with _settings(plan):
+    out_dir.mkdir(parents=True, exist_ok=True)
+    with _settings(plan), locked(out_dir / LOCK, wait=False) as alone:
+        if not alone:
+            raise RegNetEdgeError(
+                f"another run trains in {out_dir} at this moment; wait for it, or choose another --out"
+            )
         dataset = read(plan)
         images = Batches.of(dataset.train, plan)
         evaluation = Batches.of(dataset.evaluation, plan)
@@ -203,8 +211,13 @@ def _start(plan: TrainPlan, out_dir: Path, fingerprint: str, resume: bool) -> _R
         raise UsageError(f"{out_dir} holds a training run already; pass --resume to go on, or another --out")
     if checkpoint.exists():
         state = _read_checkpoint(checkpoint)
-        _check_same(plan, fingerprint, state, out_dir)
-        run.restore(state)
+        try:
+            _check_same(plan, fingerprint, state, out_dir)
+            run.restore(state)
+        except _DAMAGED as error:
+            raise RegNetEdgeError(
+                f"{checkpoint} is damaged ({type(error).__name__}); delete it to train from the start"
+            ) from error
     write_text(out_dir / PLAN, codec.dumps(plan))
     _keep_metrics(out_dir, run.epochs_done)
     return run
@@ -223,7 +236,7 @@ def _read_checkpoint(file: Path) -> dict[str, Any]:
 
 
 def _check_same(plan: TrainPlan, fingerprint: str, state: dict[str, Any], out_dir: Path) -> None:
-    now, then = json.loads(codec.canonical(plan)), json.loads(state["plan"])
+    now, then = json.loads(codec.canonical(plan)), parse_json_object(state["plan"])
     changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
     if changed:
         raise UsageError(
@@ -238,7 +251,14 @@ def _check_same(plan: TrainPlan, fingerprint: str, state: dict[str, Any], out_di
 
 def _keep_metrics(out_dir: Path, epochs: int) -> None:
     file = out_dir / METRICS
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
+    lines = read_text(file).splitlines(keepends=True) if file.exists() else []
+    try:
+        for line in lines[:epochs]:
+            parse_json_object(line)
+    except UnreadableError as error:
+        raise RegNetEdgeError(
+            f"{file} is damaged ({error}); delete {CHECKPOINT} to train from the start"
+        ) from error
     write_text(file, "".join(lines[:epochs]))
 
 

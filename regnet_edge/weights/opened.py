@@ -13,6 +13,7 @@ from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import WeightsError
 from regnet_edge.files import sha256_of
 from regnet_edge.provenance import Origin
+from regnet_edge.reading import UnreadableError, parse_yaml, read_text
 from regnet_edge.weights import (
     checkpoint,
     fit,
@@ -135,10 +136,8 @@ def _beside(path: Path, layout: Layout) -> Iterator[Said]:
 
 def _front_matter(card: Path) -> Mapping[str, Any]:
     """The YAML between --- at the start of a model card."""
-    import yaml
-
-    with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
-        _, mark, rest = card.read_text(encoding="utf-8").partition("---")
-        data = yaml.safe_load(rest.partition("\n---")[0]) if mark else None
+    with contextlib.suppress(OSError, UnreadableError):
+        _, mark, rest = read_text(card).partition("---")
+        data = parse_yaml(rest.partition("\n---")[0]) if mark else None
         return data if isinstance(data, dict) else {}
     return {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import itertools
-import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from regnet_edge import published, zoo
 from regnet_edge.errors import ToolError, UnknownNameError, WeightsError
 from regnet_edge.labels import imagenet_labels
 from regnet_edge.provenance import Origin
+from regnet_edge.reading import read_json_object
 from regnet_edge.weights import timm as timm_words
 from regnet_edge.weights import words
 from regnet_edge.weights.said import Said, Settings, labels_of
@@ -210,7 +210,7 @@ def _from_hub(reference: str, repository: str) -> Path:
 
 def _fetch(download: Callable[..., Any], repository: str, name: str, offline: bool) -> str:
     found = str(download(repository, name, local_files_only=offline))
-    parts = json.loads(Path(found).read_text(encoding="utf-8"))["weight_map"] if "index" in name else {}
+    parts = read_json_object(Path(found)).get("weight_map", {}) if "index" in name else {}
     for part in sorted(set(parts.values())):
         download(repository, part, local_files_only=offline)
     for other in _BESIDE:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from regnet_edge.errors import RegNetEdgeError, UnknownNameError, WeightsError
 from regnet_edge.labels import imagenet_labels
 from regnet_edge.provenance import How, Origin
 from regnet_edge.published import Published
+from regnet_edge.reading import parse_json
 from regnet_edge.request import IMAGENET, Interpolation, Preprocessing
 from regnet_edge.weights import timm, words
 from regnet_edge.weights.said import Said, Settings, labels_of
@@ -118,9 +118,9 @@ def of_own(metadata: Mapping[str, str], where: str) -> Said | None:
         config = metadata.get("config")
         return Said(
             Origin("file", "its metadata"),
-            Settings.of(codec.from_json(json.loads(how), Preprocessing)) if how else Settings(),
-            codec.from_json(json.loads(config), AnyNetConfig) if config else None,
-            labels=labels_of(json.loads(metadata.get("labels", "[]"))),
+            Settings.of(codec.from_json(parse_json(how), Preprocessing)) if how else Settings(),
+            codec.from_json(parse_json(config), AnyNetConfig) if config else None,
+            labels=labels_of(parse_json(metadata.get("labels", "[]"))),
             licence=metadata.get("licence", ""),
         )
     except (ValueError, RegNetEdgeError) as error:

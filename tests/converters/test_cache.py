@@ -48,7 +48,7 @@ def make(out: Path, request: ExportRequest = REQUEST, content: bytes = b"a netwo
 def fake_make(log: Path, seconds: float = 0.0):
     """Stands in for the converting process: writes a line a file made."""
 
-    def _make(asked, out, progress):
+    def _make(asked, out, force, progress):
         time.sleep(seconds)
         with log.open("a") as stream:
             stream.writelines(f"{a.request.target}\n" for a in asked)

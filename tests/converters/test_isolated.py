@@ -119,3 +119,12 @@ def test_verify_and_blame_survive_a_program_that_crashes_the_runtime(cli, shippe
         assert "convert the model again" in line
         assert "Traceback" not in ended.stderr
     assert json.loads((tmp_path / f"{file}.json").read_text())["file"] == file
+
+
+def test_a_reference_that_crashes_its_runtime_is_one_sentence(cli, shipped_artifacts, tmp_path):
+    reference = damaged(shipped_artifacts["executorch"], tmp_path, 0).path.name
+    ended = cli("verify", str(shipped_artifacts["onnx"].path), "--reference", reference, "-n", "4")
+    assert ended.returncode == 1, ended
+    (line,) = [x for x in ended.stderr.splitlines() if x.startswith("Error: ")]
+    assert reference in line
+    assert "convert the model again" in line

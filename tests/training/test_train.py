@@ -124,6 +124,29 @@ class TestResume:
         cut = train.train(plan, tmp_path / "cut", resume=True)
         assert numbers(cut) == numbers(whole)
 
+    def test_two_runs_do_not_train_in_one_folder_at_once(self, plan: TrainPlan, tmp_path: Path) -> None:
+        def second(_: train_plan.Progress) -> None:
+            with pytest.raises(RegNetEdgeError, match=r"another run trains in .*choose another --out"):
+                train.train(replace(plan, seed=9), tmp_path, resume=True)
+
+        train.train(replace(plan, epochs=1), tmp_path, progress=second)
+        assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == []
+
+    @pytest.mark.parametrize("what", ["checkpoint", "metrics", "values"])
+    def test_a_damaged_checkpoint_or_log_is_said_before_training(
+        self, plan: TrainPlan, tmp_path: Path, what: str
+    ) -> None:
+        train.train(replace(plan, epochs=1), tmp_path)
+        if what == "metrics":
+            (tmp_path / train.METRICS).write_text("[" * 5000 + "\n")
+        elif what == "values":
+            state = torch.load(tmp_path / train.CHECKPOINT, weights_only=True)
+            torch.save({**state, "net": [1], "plan": state["plan"]}, tmp_path / train.CHECKPOINT)
+        else:
+            (tmp_path / train.CHECKPOINT).write_bytes(b"damaged")
+        with pytest.raises(RegNetEdgeError, match=r"delete .* to train from the start"):
+            train.train(replace(plan, epochs=1), tmp_path, resume=True)
+
     def test_another_plan_other_images_or_no_resume_are_refused(
         self, plan: TrainPlan, tmp_path: Path, folder: Path
     ) -> None:
