@@ -346,7 +346,7 @@ def test_a_transcript_that_is_none_or_lacks_a_command_is_one_sentence(tmp_path: 
     [
         ({"answer": ""}, None),
         ({"answer": '{"error": "out of memory"}'}, "the app could not measure: out of memory"),
-        ({"answer": "{nonsense"}, "the app's answer is not JSON"),
+        ({"answer": "{nonsense"}, "the app's answer is no observation"),
         ({"answer": '{"runtime": 1}'}, "answer of another version"),
     ],
 )
