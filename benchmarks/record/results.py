@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -26,9 +26,15 @@ def write_line(stream: TextIO, measurement: Measurement, rng: np.random.Generato
     Others may append to the same file meanwhile: lines never mix.
     """
     line = json.dumps(measurement.to_json(rng), separators=(",", ":"), ensure_ascii=False) + "\n"
-    with turn(Path(stream.name)):
-        stream.write(line)
-        stream.flush()
+    try:
+        with turn(Path(stream.name)):
+            stream.write(line)
+            stream.flush()
+    except OSError as error:
+        raise MeasurementError(
+            f"cannot write {stream.name}: {error.strerror}; what was measured before is in it: free some "
+            "space, and go on with --resume"
+        ) from error
 
 
 def parse_line(line: str) -> Measurement:
@@ -68,7 +74,7 @@ def _numbered(path: Path, number: int, line: str) -> Measurement:
         raise MeasurementError(f"{path}, line {number}: {error}") from error
 
 
-@contextmanager
+@contextlib.contextmanager
 def adding_to(path: Path) -> Iterator[TextIO]:
     """The results file, open for `write_line`; raises MeasurementError where it cannot be written.
 
@@ -85,8 +91,11 @@ def adding_to(path: Path) -> Iterator[TextIO]:
         raise MeasurementError(
             f"cannot write {path} ({error.strerror}); choose another file for the results"
         ) from error
-    with stream:
+    try:
         yield stream
+    finally:
+        with contextlib.suppress(OSError):  # a line that did not fit was told when it was written
+            stream.close()
 
 
 def _cut_unfinished_line(path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from regnet_edge.errors import RegNetEdgeError, UnknownNameError, sentence
+from regnet_edge.streams import OUTPUT, STOPPED, STOPPED_CODE
 
 LARGEST = 10**9  # number that an integer option takes
 DEBUG = "REGNET_EDGE_DEBUG"  # an environment variable: show the traceback of an unexpected error
@@ -79,6 +80,10 @@ def cli() -> None:
     regnet-edge models                       the published RegNets
     regnet-edge COMMAND -h                   what a command takes, with an example
     """
+    try:
+        os.getcwd()
+    except OSError:  # native libraries end the whole process there
+        raise RegNetEdgeError("the current folder was deleted; change to another one") from None
 
 
 def main() -> None:
@@ -95,7 +100,7 @@ def _ended() -> int:
     except click.ClickException as error:
         return _said(error.format_message(), error.exit_code, usage=_usage(error))
     except (click.Abort, KeyboardInterrupt):
-        return _said("stopped; nothing half-written was left behind", 130, prefix="")
+        return _said(STOPPED, STOPPED_CODE, prefix="")
     except RegNetEdgeError as error:
         return _said(str(error), error.exit_code)
     except SystemExit as stop:
@@ -117,6 +122,8 @@ def _surroundings(error: Exception) -> str:
     """The sentence for what is no fault of the project: the disk, memory, a folder that went away."""
     if isinstance(error, MemoryError):
         return "there is not enough memory for this; close other programs, or ask for less at once"
+    if isinstance(error, OSError) and error.strerror and error.filename == OUTPUT:
+        return f"standard output cannot be written: {error.strerror}; what was made stays"
     if isinstance(error, OSError) and error.strerror:
         where = f" {error.filename}" if error.filename else ""
         return (
@@ -147,7 +154,7 @@ def _quit(exit_code: int) -> None:
             sys.stdout.flush()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is closed"
-        if not isinstance(error, BrokenPipeError):
+        if not exit_code and not isinstance(error, BrokenPipeError):
             _said(f"standard output cannot be written: {reason}; what was made stays", 1)
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -299,16 +299,19 @@ def print_table(rows: Sequence[FileLatency]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from regnet_edge.benchmarks.report import table
 
-    shown = Table(title=rows[0].first.device.label, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    shown = Table(
+        title=Text(rows[0].first.device.label), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1)
+    )
     for heading in table.BRIEF:
         left = heading in ("artifact", "runtime", "verdict")
         shown.add_column(heading, justify="left" if left else "right", no_wrap=heading != "artifact")
     for row in rows:
         told = dict(zip(table.HEADINGS, table.cells(row, np.random.default_rng(0)), strict=True))
-        shown.add_row(*(told[heading] for heading in table.BRIEF))
+        shown.add_row(*(Text(told[heading]) for heading in table.BRIEF))
     Console(width=None if sys.stdout.isatty() else 160).print(shown)
     for row in rows:
         for reason in row.reasons:
