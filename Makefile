@@ -56,11 +56,13 @@ format: $(VENV)/.test
 
 # The Android app, from source: a base APK an ABI, and one with the shipped net in it. Needs JDK 17, Maven, npm, aapt, apksigner.
 APK := build/apk
+# KEYSTORE=FILE signs with a key of your own, its password in REGNET_EDGE_KEYSTORE_PASSWORD.
 apk: $(VENV)/.run
 	$(MAKE) -C apps/android base PYTHON=$(CURDIR)/$(BIN)/python
 	@mkdir -p $(APK)
 	for abi in arm64-v8a x86_64; do \
-		$(BIN)/regnet-edge bundle android regnety_15mf_fashion_mnist --abi $$abi -o $(APK)/regnet-edge-$$abi.apk || exit 1; done
+		$(BIN)/regnet-edge bundle android regnety_15mf_fashion_mnist --abi $$abi \
+			$(if $(KEYSTORE),--keystore $(KEYSTORE)) -o $(APK)/regnet-edge-$$abi.apk || exit 1; done
 
 apk-test: $(VENV)/.test
 	$(MAKE) -C apps/android base test native-test PYTHON=$(CURDIR)/$(BIN)/python

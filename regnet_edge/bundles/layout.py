@@ -22,11 +22,12 @@ INDEX = "index.json"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One artifact of the folder: paths relative to it, with forward slashes."""
+    """One artifact of the folder: paths relative to it, with forward slashes; key is its request's hash."""
 
     file: str
     sidecar: str
     golden: str
+    key: str = ""
 
 
 def lay_out(
@@ -59,7 +60,8 @@ def lay_out(
             golden.write(model, folder / made[model], images=images, weights=weights)
         for path in (artifact.path, artifact.sidecar):
             shutil.copyfile(path, folder / "models" / path.name)
-        entries.append(Entry(f"models/{artifact.path.name}", f"models/{artifact.sidecar.name}", made[model]))
+        file, sidecar = f"models/{artifact.path.name}", f"models/{artifact.sidecar.name}"
+        entries.append(Entry(file, sidecar, made[model], artifact.request.key))
     write_index(entries, folder)
     return tuple(entries)
 

@@ -98,6 +98,7 @@ def test_the_folder_has_one_golden_a_model_and_its_index_reads_back(
     for entry, artifact in zip(entries, chosen, strict=True):
         assert (tmp_path / entry.file).read_bytes() == artifact.path.read_bytes()
         assert Artifact.load(tmp_path / entry.file).sha256 == artifact.sha256
+        assert entry.key == artifact.request.key
         golden.read(tmp_path / entry.golden)
 
 
@@ -113,5 +114,7 @@ def test_what_has_no_place_in_an_app_is_refused_in_a_sentence(
         with pytest.raises(ArtifactError, match=sentence):
             layout.lay_out([wrong], tmp_path / "none")
     assert not (tmp_path / "none").exists()
+    layout.lay_out([unproven], tmp_path / "forced", force=True)
+    assert (tmp_path / "forced/models" / good.path.name).is_file()
     with pytest.raises(UsageError, match="two of the files"):
         layout.lay_out([good, good], tmp_path / "none")

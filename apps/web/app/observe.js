@@ -11,7 +11,7 @@ export function fixedInput(shape) {
 }
 
 /**
- * The Observation of a job, whose fields are those of schemas/plan.schema.json.
+ * The Observation of a job, whose fields are those of schemas/job.schema.json.
  *
  * tell hears of progress; `stop.signal` ends the worker at once, and then this rejects.
  */

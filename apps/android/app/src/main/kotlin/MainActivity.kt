@@ -4,6 +4,7 @@ import android.app.Activity
 import android.content.Intent
 import android.content.pm.PackageManager
 import android.os.Bundle
+import android.util.TypedValue
 import android.view.View
 import android.view.ViewGroup.LayoutParams.MATCH_PARENT
 import android.view.ViewGroup.LayoutParams.WRAP_CONTENT
@@ -57,7 +58,9 @@ class MainActivity : Activity() {
         Button(this, null, android.R.attr.borderlessButtonStyle).apply {
             setText(title)
             isAllCaps = false
-            textSize = 12f
+            maxLines = 1 // large fonts shrink here, so that a word stays whole
+            val largest = (12 * resources.configuration.fontScale).toInt()
+            setAutoSizeTextTypeUniformWithConfiguration(8, maxOf(9, largest), 1, TypedValue.COMPLEX_UNIT_DIP)
             setPadding(0, 0, 0, 0)
             minHeight = Views(context).dp(56)
             setOnClickListener { onClick() }
@@ -79,7 +82,7 @@ class MainActivity : Activity() {
         val state = saved?.takeIf { it.getInt(TAB) == i }
         return when (i) {
             CLASSIFY -> ClassifyScreen(this, services, state)
-            BENCHMARK -> BenchmarkScreen(this, services)
+            BENCHMARK -> BenchmarkScreen(this, services, state)
             VERIFY -> VerifyScreen(this, services)
             MODELS -> ModelsScreen(this, services)
             else -> HistoryScreen(this, services)
@@ -89,6 +92,11 @@ class MainActivity : Activity() {
     /** A picture or models that the share sheet brought. */
     private fun take(intent: Intent) {
         if (intent.clipData != null || intent.data != null) screen.chosen(SHARED, intent)
+    }
+
+    override fun onRestart() {
+        super.onRestart()
+        screen.shown()
     }
 
     override fun onResume() {

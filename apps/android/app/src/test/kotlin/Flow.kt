@@ -14,6 +14,8 @@ import io.github.regnet_edge.benchmark.Machine
 import io.github.regnet_edge.benchmark.Phone
 import io.github.regnet_edge.camera.FrameSource
 import io.github.regnet_edge.model.Assets
+import io.github.regnet_edge.model.Golden
+import io.github.regnet_edge.model.objects
 import io.github.regnet_edge.preprocessing.Pixels
 import io.github.regnet_edge.record.json
 import io.github.regnet_edge.runtime.Network
@@ -66,10 +68,31 @@ class FakeClock : Clock {
         return now
     }
 
+    /** What else happens while time passes. */
+    var onSleep: () -> Unit = {}
+
     override fun sleep(ms: Long) {
         now += ms * 1_000_000
+        onSleep()
     }
 }
+
+/** The logits of the shipped net's golden pictures and test images, by the hash of their input. */
+val GOLDEN: Map<Int, FloatArray> by lazy {
+    val golden = golden()
+    val inputs = golden.inputs + golden.testLabels.indices.map(golden::testInput)
+    inputs.map { it.contentHashCode() }.zip(golden.logits + golden.testLogits).toMap()
+}
+
+/** The shipped net's golden data. */
+fun golden(): Golden {
+    val entry = objects(JSONObject(File(BUNDLE, "index.json").readText()).getJSONArray("artifacts")).first()
+    return Golden.read(File(BUNDLE, entry.getString("golden")))
+}
+
+/** A runtime that knows the golden data's answers, each changed by [change]; another input is a sneaker. */
+fun golden(target: String, label: String, change: (FloatArray) -> FloatArray = { it }) =
+    FakeRuntime(target, label) { image -> change(GOLDEN[image.contentHashCode()] ?: FloatArray(10) { i -> if (i == 7) 5f else 0f }) }
 
 /** A runtime without natives: its logits are told, or those of the golden data for the inputs it knows. */
 class FakeRuntime(
@@ -136,6 +159,11 @@ class Flow(
     }
 
     val services get() = app.services
+
+    /** The same app whose background work a test lets happen. */
+    fun with(background: Executor) = Services(
+        app, services.runtimes, services.assets, services.machine, background, camera = { camera }, folder = folder,
+    )
 
     /** The main activity, resumed. */
     fun start(intent: Intent = Intent()): ActivityController<MainActivity> =

@@ -4,19 +4,20 @@ import android.Manifest
 import android.content.ClipData
 import android.content.Intent
 import android.content.pm.PackageManager
+import android.graphics.drawable.BitmapDrawable
 import android.net.Uri
+import android.view.ViewGroup
 import android.widget.CheckBox
+import android.widget.ImageView
+import android.widget.ProgressBar
 import io.github.regnet_edge.Flow.Companion.all
 import io.github.regnet_edge.Flow.Companion.draw
 import io.github.regnet_edge.Flow.Companion.press
 import io.github.regnet_edge.Flow.Companion.settle
 import io.github.regnet_edge.Flow.Companion.texts
 import io.github.regnet_edge.history.RecordProvider
-import io.github.regnet_edge.model.Golden
-import io.github.regnet_edge.model.objects
 import io.github.regnet_edge.preprocessing.Pixels
 import io.github.regnet_edge.share.ShareActivity
-import org.json.JSONObject
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertNotNull
@@ -41,17 +42,6 @@ class ScreensTest {
 
     private fun picture(file: File = picture) = Intent().setData(Uri.fromFile(file))
 
-    /** A runtime that knows the golden data's answers, each changed by [change]. */
-    private fun golden(target: String, label: String, change: (FloatArray) -> FloatArray = { it }): FakeRuntime {
-        val known by lazy {
-            val entry = objects(JSONObject(File(BUNDLE, "index.json").readText()).getJSONArray("artifacts")).first()
-            val golden = Golden.read(File(BUNDLE, entry.getString("golden")))
-            val inputs = golden.inputs + golden.testLabels.indices.map(golden::testInput)
-            inputs.map { it.contentHashCode() }.zip(golden.logits + golden.testLogits).toMap()
-        }
-        return FakeRuntime(target, label) { image -> change(known[image.contentHashCode()] ?: FloatArray(10) { i -> if (i == 7) 5f else 0f }) }
-    }
-
     private fun proving(change: (FloatArray) -> FloatArray = { it }) =
         Flow(listOf(golden("tflite", "TFLite", change), golden("executorch", "ExecuTorch")))
 
@@ -64,11 +54,15 @@ class ScreensTest {
 
     @Test
     fun `a picture from the gallery gives five classes and three times`() = inLightAndDark("classify") {
-        val activity = Flow().start().get()
-        activity.screen.chosen(1, picture())
+        val flow = proving()
+        val activity = flow.start().get()
+        val golden = golden()
+        activity.screen.chosen(1, picture(golden.pictures.first()))
         settle()
+        val best = io.github.regnet_edge.verify.top(golden.logits.first())
         val shown = texts(activity)
-        assertTrue(shown, "Sneaker" in shown && "Preprocessing" in shown && "94.3 %" in shown)
+        assertTrue(shown, flow.services.store.all().models.first().label(best) in shown && "Preprocessing" in shown && "inference" in shown)
+        assertEquals("five bars", 5, all(activity).filterIsInstance<ProgressBar>().size)
         activity
     }
 
@@ -132,6 +126,68 @@ class ScreensTest {
     }
 
     @Test
+    fun `a camera's YUV images in four rotations are upright when they are classified`() {
+        val flow = proving()
+        val activity = flow.start().get()
+        shadowOf(RuntimeEnvironment.getApplication()).grantPermissions(Manifest.permission.CAMERA)
+        press(activity, "Camera")
+        val golden = golden()
+        val names = flow.services.store.all().models.first().labels
+        for ((i, degrees) in listOf(0, 90, 180, 270).withIndex()) {
+            val image = golden.testPixels(i)
+            flow.camera.give(sensorSees(image, degrees).toPixels(degrees))
+            settle()
+            val first = all(activity).first { it is ViewGroup && it.contentDescription?.contains("%") == true }.contentDescription
+            assertTrue("$first at $degrees", first.startsWith(names[io.github.regnet_edge.verify.top(golden.testLogits[i])]))
+        }
+    }
+
+    @Test
+    fun `a photograph is shown as its EXIF orientation says`() {
+        for (orientation in 1..8) {
+            val activity = Flow().start().get()
+            activity.screen.chosen(1, picture(File(ROOT, "tests/vectors/preprocessing/exif-$orientation.jpg")))
+            settle()
+            val shown = (all(activity).filterIsInstance<ImageView>().first().drawable as BitmapDrawable).bitmap
+            assertEquals("orientation $orientation", orientation >= 5, shown.height > shown.width)
+        }
+    }
+
+    @Test
+    fun `a model that is chosen while an answer is on its way comes next`() {
+        val held = ArrayDeque<Runnable>()
+        val flow = Flow()
+        (RuntimeEnvironment.getApplication() as App).services = flow.with { held += it }
+        fun work() {
+            while (held.isNotEmpty()) held.removeFirst().run().also { settle() }
+        }
+        val activity = flow.start().get()
+        work()
+        activity.screen.chosen(1, picture())
+        held.removeFirst().run() // it is read, its answer is on its way
+        settle()
+        val runtime = all(activity).filterIsInstance<android.widget.Spinner>()[1]
+        runtime.setSelection(runtime.count - 1)
+        settle()
+        work()
+        assertTrue(texts(activity), "TFLite" in texts(activity) && "ExecuTorch" in texts(activity))
+    }
+
+    @Test
+    fun `no times are shown of a file that failed its proof`() {
+        val wrong = { logits: FloatArray -> FloatArray(logits.size) { logits[it] + 0.4f * it } }
+        val activity = Flow(listOf(golden("tflite", "TFLite", wrong), golden("executorch", "ExecuTorch", wrong))).start().get()
+        activity.show(MainActivity.VERIFY)
+        press(activity, "Verify all models")
+        activity.show(MainActivity.CLASSIFY)
+        settle()
+        activity.screen.chosen(1, picture())
+        settle()
+        assertTrue(texts(activity), "failed its proof" in texts(activity))
+        assertFalse(texts(activity), "inference" in texts(activity))
+    }
+
+    @Test
     fun `a file that is no picture is named as such`() {
         val activity = Flow().start().get()
         activity.screen.chosen(1, picture(File(ROOT, "LICENSE")))
@@ -168,10 +224,7 @@ class ScreensTest {
     fun `a running benchmark survives rotation and can be cancelled`() {
         val held = mutableListOf<Runnable>()
         val flow = proving()
-        val services = Services(
-            RuntimeEnvironment.getApplication(), flow.services.runtimes, flow.services.assets, flow.services.machine,
-            background = { held += it }, camera = { flow.camera }, folder = flow.folder,
-        )
+        val services = flow.with { held += it }
         (RuntimeEnvironment.getApplication() as App).services = services
         val controller = flow.start()
         controller.get().show(MainActivity.BENCHMARK)
@@ -181,12 +234,57 @@ class ScreensTest {
         press(controller.get(), "Start")
         controller.recreate()
         settle()
+        held.toList().drop(1).forEach { it.run() } // the new screen's list of models; the benchmark still waits
+        settle()
         assertTrue(services.benchmark.state.running)
         assertTrue(texts(controller.get()), "Starting" in texts(controller.get()))
+        controller.pause().stop()
+        settle()
         press(controller.get(), "Cancel")
-        held.toList().forEach { it.run() }
+        held.first().run()
+        settle()
+        controller.restart().start().resume()
         settle()
         assertTrue(texts(controller.get()), "Cancelled" in texts(controller.get()))
+    }
+
+    @Test
+    fun `what was chosen for a benchmark survives rotation`() {
+        val controller = proving().start()
+        controller.get().show(MainActivity.BENCHMARK)
+        settle()
+        fun boxes() = all(controller.get()).filterIsInstance<CheckBox>()
+        fun choices() = all(controller.get()).filterIsInstance<android.widget.Spinner>()
+        boxes()[1].isChecked = false
+        choices()[1].setSelection(1)
+        settle()
+        controller.recreate()
+        settle()
+        assertEquals(boxes().indices.map { it != 1 }, boxes().map { it.isChecked })
+        assertEquals(1, choices()[1].selectedItemPosition)
+    }
+
+    @Test
+    fun `records that cannot be kept end the benchmark with a sentence`() {
+        val flow = proving()
+        flow.services.history.file.mkdirs() // a folder where the file should be: nothing can be written
+        val activity = flow.start().get()
+        activity.show(MainActivity.BENCHMARK)
+        settle()
+        press(activity, "Start")
+        assertTrue(texts(activity), "could not be written" in texts(activity) && "free some space" in texts(activity))
+    }
+
+    @Test
+    fun `a bundled file that was damaged is named, the others work`() {
+        val flow = Flow(assets = { path ->
+            File(BUNDLE, path).readBytes().also { if (path.endsWith("fp32.tflite")) it[it.size / 2]++ }.inputStream()
+        })
+        val activity = flow.start().get()
+        activity.show(MainActivity.MODELS)
+        settle()
+        assertTrue(texts(activity), "fp32.tflite is not the file its sidecar describes" in texts(activity))
+        assertEquals(5, flow.services.store.all().models.size)
     }
 
     @Test
@@ -242,6 +340,11 @@ class ScreensTest {
         assertTrue("not the file its sidecar describes" in add(cut, cutSidecar))
         cutSidecar.writeText(sidecar.readText().replaceFirst("\"version\": 2", "\"version\": 9"))
         assertTrue("update the app" in add(cut, cutSidecar))
+        val renamed = File(flow.folder, "my net.tflite").apply { writeBytes(model.readBytes()) }
+        val renamedSidecar = File(renamed.path + ".json").apply { writeBytes(sidecar.readBytes()) }
+        assertTrue("renamed together", "my net.tflite was added" in add(renamed, renamedSidecar))
+        assertEquals(listOf("my net.tflite"), flow.services.store.all().models.map { it.name })
+        press(activity, "Remove")
         assertTrue("was added" in add(model, sidecar))
         assertEquals(listOf(model.name), flow.services.store.all().models.map { it.name })
         press(activity, "Remove")

@@ -1,7 +1,7 @@
 package io.github.regnet_edge.benchmark
 
+import io.github.regnet_edge.Failure
 import io.github.regnet_edge.Services
-import io.github.regnet_edge.history.StorageFull
 import io.github.regnet_edge.model.Model
 import io.github.regnet_edge.record.Provenance
 import org.json.JSONObject
@@ -38,10 +38,10 @@ class BenchmarkRun(private val services: Services) {
             val ended = try {
                 session(listOf("app", "benchmark"), cancelled::get).run(plan, listener)
                 "Done. The records are in the history."
-            } catch (end: Interrupted) {
+            } catch (end: Failure) {
                 end.message.orEmpty()
-            } catch (full: StorageFull) {
-                full.message.orEmpty()
+            } catch (_: OutOfMemoryError) {
+                "The phone has too little memory for this model; choose a smaller one."
             } catch (failure: RuntimeException) { // a native runtime's own: the user has to hear of it
                 "A runtime failed: ${failure.message ?: failure.javaClass.simpleName}; choose fewer threads or another model."
             }

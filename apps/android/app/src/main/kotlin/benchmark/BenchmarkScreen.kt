@@ -1,6 +1,7 @@
 package io.github.regnet_edge.benchmark
 
 import android.app.Activity
+import android.os.Bundle
 import android.view.View
 import android.view.WindowManager
 import android.widget.LinearLayout
@@ -17,24 +18,25 @@ import io.github.regnet_edge.ui.Views
 import org.json.JSONObject
 
 /** Any set of models with so many threads, in bursts or sustained; progress, cancel, results with their verdicts. */
-class BenchmarkScreen(private val activity: Activity, private val services: Services) : Screen {
+class BenchmarkScreen(private val activity: Activity, private val services: Services, state: Bundle?) : Screen {
     private val views = Views(activity)
     private val list: LinearLayout = views.column()
-    private val message: TextView = views.text("")
+    private val message: TextView = views.message()
     private val progress = ProgressBar(activity, null, android.R.attr.progressBarStyleHorizontal).apply {
         contentDescription = activity.getString(R.string.progress)
     }
     private val results: LinearLayout = views.column()
     private val start = views.button(R.string.start, ::begin)
     private val cancel = views.button(R.string.cancel) { services.benchmark.cancel() }
-    private val models = mutableMapOf<Model, Boolean>()
-    private var threads = THREADS.first()
-    private var mode = Mode.BURST
+    private var models: List<Model> = emptyList()
+    private val left: MutableSet<String> = state?.getStringArray(LEFT).orEmpty().toMutableSet() // names of models left out
+    private var threads = state?.getInt(THREADS) ?: 0
+    private var mode = state?.getInt(MODE) ?: 0
     override val view: View = views.page(
         views.column(
             list,
-            views.choice(R.string.threads, THREADS.map { activity.getString(R.string.thread_sets, it.joinToString(", ")) }, 0) { threads = THREADS[it] },
-            views.choice(R.string.mode, MODES.map { activity.getString(it.second) }, 0) { mode = MODES[it].first },
+            views.choice(R.string.threads, THREAD_SETS.map(::threadSet), threads) { threads = it },
+            views.choice(R.string.mode, MODES.map { activity.getString(it.second) }, mode) { mode = it },
             views.row(start, cancel), progress, message, results,
         ),
     )
@@ -46,18 +48,26 @@ class BenchmarkScreen(private val activity: Activity, private val services: Serv
     }
 
     private fun offer(listing: ModelStore.Listing) {
-        listing.models.forEach { model ->
-            models[model] = true
-            list.addView(views.check(model.name, true) { models[model] = it })
+        models = listing.models
+        models.map { it.name }.forEach { name ->
+            list.addView(views.check(name, name !in left) { if (it) left -= name else left += name })
         }
-        if (listing.models.isEmpty()) list.addView(views.text(activity.getString(R.string.no_model)))
+        if (models.isEmpty()) list.addView(views.text(activity.getString(R.string.no_model)))
         listing.failures.forEach { list.addView(views.small(it)) }
     }
 
     private fun begin() {
-        val chosen = models.filterValues { it }.keys.toList()
+        val chosen = models.filter { it.name !in left }
         if (chosen.isEmpty()) message.setText(R.string.choose_models)
-        else services.benchmark.start(SessionPlan(chosen, threads, mode))
+        else services.benchmark.start(SessionPlan(chosen, THREAD_SETS[threads], MODES[mode].first))
+    }
+
+    private fun threadSet(threads: List<Int>) = activity.getString(R.string.thread_sets, threads.joinToString(", "))
+
+    override fun save(state: Bundle) {
+        state.putStringArray(LEFT, left.toTypedArray())
+        state.putInt(THREADS, threads)
+        state.putInt(MODE, mode)
     }
 
     override fun shown() {
@@ -86,11 +96,14 @@ class BenchmarkScreen(private val activity: Activity, private val services: Serv
     }
 
     private fun ranks(records: List<JSONObject>): List<String> = Measurement.ranks(records).map {
-        activity.getString(R.string.rank, it.file, it.firstMinute, it.lastMinute)
+        activity.getString(R.string.rank, it.trial, it.firstMinute, it.lastMinute)
     }
 
     private companion object {
-        val THREADS = listOf(listOf(1), listOf(2), listOf(4), listOf(1, 2, 4))
+        const val LEFT = "left"
+        const val THREADS = "threads"
+        const val MODE = "mode"
+        val THREAD_SETS = listOf(listOf(1), listOf(2), listOf(4), listOf(1, 2, 4))
         val MODES = listOf(Mode.BURST to R.string.burst, Mode.SUSTAINED to R.string.sustained)
     }
 }

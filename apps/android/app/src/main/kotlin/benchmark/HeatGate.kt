@@ -6,19 +6,24 @@ class HeatGate(private val phone: Phone, private val clock: Clock) {
     fun isCool(): Boolean =
         (phone.thermalStatus() ?: 0) == 0 && (phone.thermalHeadroom() ?: 0.0) < HEADROOM
 
-    /** Wait; [tell] hears every second how many are left. Throws [Interrupted] when they are over. */
-    fun wait(goOn: () -> Unit, tell: (Int) -> Unit) {
-        for (left in MOST_SECONDS downTo 1) {
+    /**
+     * Wait [leastSeconds] and until it is cool; [tell] hears every second how many are left at most. Throws
+     * [Interrupted] when they are over.
+     */
+    fun wait(leastSeconds: Int, goOn: () -> Unit, tell: (Int) -> Unit) {
+        for (spent in 0 until MOST_SECONDS) {
             goOn()
-            if (isCool()) return
-            tell(left)
+            if (spent >= leastSeconds && isCool()) return
+            tell(MOST_SECONDS - spent)
             clock.sleep(1000)
         }
         throw Interrupted("The phone did not become cool within ${MOST_SECONDS / 60} minutes; take it off the charger and out of the sun.")
     }
 
-    private companion object {
-        const val HEADROOM = 0.7
-        const val MOST_SECONDS = 900
+    companion object {
+        /** How long a phone rests after it throttled. */
+        const val REST_SECONDS = 60
+        private const val HEADROOM = 0.7
+        private const val MOST_SECONDS = 900
     }
 }

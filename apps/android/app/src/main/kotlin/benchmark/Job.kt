@@ -1,9 +1,10 @@
 package io.github.regnet_edge.benchmark
 
+import io.github.regnet_edge.Failure
 import io.github.regnet_edge.record.json
 import org.json.JSONObject
 
-/** What to measure, as the command line tells it (schemas/plan.schema.json); the app's own screens make the same. */
+/** What to measure, as the command line tells it (schemas/job.schema.json); the app's own screens make the same. */
 data class Job(
     val runtime: String,
     val artifact: String,
@@ -66,7 +67,7 @@ enum class Mode(val word: String, val minRuns: Int, val minSeconds: Double) {
 }
 
 /** One sentence that says why a job is not measured. */
-class RefusedJob(sentence: String) : Exception(sentence)
+class RefusedJob(sentence: String) : Failure(sentence)
 
 /** The input every target computes by itself: x[i] = (i * 2654435761 mod 2^32) / 2^30 - 2, in NCHW. */
 fun fixedImage(shape: List<Int>): FloatArray = FloatArray(shape.reduce(Int::times)) { i ->

@@ -102,10 +102,11 @@ class Machine(val phone: Phone, val clock: Clock = Clock.System, private val roo
     fun ramBytes(): Long = text("proc/meminfo").orEmpty().lines()
         .find { it.startsWith("MemTotal:") }?.split(Regex("\\s+"))?.getOrNull(1)?.toLongOrNull()?.times(1024) ?: 0L
 
-    /** The CPUs that all of this process's threads may use, as /proc says. */
-    fun allowedCpus(): List<Int> = cpuList(
-        text("proc/self/status").orEmpty().lines().find { it.startsWith("Cpus_allowed_list:") }.orEmpty().substringAfter(':'),
-    )
+    /** The CPUs that any of this process's threads may use, as /proc says; empty where it does not. */
+    fun allowedCpus(): List<Int> = each("proc/self/task").flatMap { thread ->
+        val line = text("$thread/status").orEmpty().lines().find { it.startsWith("Cpus_allowed_list:") }
+        cpuList(line.orEmpty().substringAfter(':'))
+    }.distinct().sorted()
 
     /** The file's text without its end, null where an app may not read it. */
     private fun text(path: String): String? = try {

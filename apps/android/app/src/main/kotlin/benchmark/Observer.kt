@@ -14,7 +14,7 @@ class Observer(private val machine: Machine, private val pin: Pin, private val g
 
     /** The observation of a job. */
     fun observe(job: Job, runtime: Runtime): JSONObject {
-        val pinned = pin.to(job.cpus)
+        val pinned = pin.to(job.cpus, job.exact)
         val reference = FixedLoop(clock).referenceNs()
         val before = machine.look("before", 0, reference)
         val rss = machine.statusBytes("VmRSS")

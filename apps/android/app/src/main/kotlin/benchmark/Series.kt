@@ -1,9 +1,10 @@
 package io.github.regnet_edge.benchmark
 
+import io.github.regnet_edge.Failure
 import org.json.JSONObject
 
 /** Why a series stops before its end. */
-class Interrupted(sentence: String) : Exception(sentence)
+class Interrupted(sentence: String) : Failure(sentence)
 
 /**
  * Pieces of samples with a look around before, between and after them; a piece is made of slices.

@@ -1,11 +1,10 @@
 package io.github.regnet_edge.benchmark
 
+import io.github.regnet_edge.Failure
 import io.github.regnet_edge.model.Model
-import io.github.regnet_edge.model.ModelFailure
 import io.github.regnet_edge.record.Measurement
 import io.github.regnet_edge.record.Provenance
 import io.github.regnet_edge.runtime.Runtime
-import io.github.regnet_edge.runtime.RuntimeFailure
 import io.github.regnet_edge.runtime.Runtimes
 import io.github.regnet_edge.verdict.Judge
 import io.github.regnet_edge.verify.Proof
@@ -80,18 +79,18 @@ class Session(
         listener.progress(0, 1, "Verifying ${model.name}")
         val sentence = try {
             prove(model, runtimes.of(model.target))?.failures?.firstOrNull()
-        } catch (error: RuntimeFailure) {
+        } catch (error: Failure) {
             error.message
-        } catch (error: ModelFailure) {
-            error.message
+        } catch (error: RuntimeException) { // a native runtime's own
+            "the runtime failed with ${error.message ?: error.javaClass.simpleName}"
         }
         if (sentence != null) listener.refused(model, "${model.name} is not measured: $sentence")
         return sentence == null
     }
 
     private fun visit(plan: SessionPlan, visit: Visit, done: Int, all: Int, listener: SessionListener) {
-        for (attempt in 0..1) {
-            gate.wait(::checkCancelled) { listener.progress(done, all, "Waiting until the phone is cool, $it s at most") }
+        for (attempt in 0..1) { // the second one where the first throttled, after a rest
+            gate.wait(attempt * HeatGate.REST_SECONDS, ::checkCancelled) { listener.progress(done, all, "Waiting until the phone is cool, $it s at most") }
             listener.progress(done, all, "Measuring ${visit.model.name}, ${visit.threads} thread(s)")
             val record = measure(plan, visit, attempt)
             keep(record)

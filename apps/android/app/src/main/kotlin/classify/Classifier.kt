@@ -21,35 +21,44 @@ class Answer(
     val postprocessingMs: Double,
 )
 
-/** Classifies pictures; a model stays open until another is asked for. Not for several threads at once. */
+/** Classifies pictures; the models that were asked for last stay open. Not for several threads at once. */
 class Classifier(private val runtimes: Runtimes, private val ns: () -> Long = System::nanoTime) {
-    private var opened: Pair<String, Network>? = null
+    private val opened = mutableMapOf<String, Network>()
 
-    /** Throws RuntimeFailure with a sentence where the file cannot be opened. */
+    /** Each model's answer, or why there is none. */
+    fun classify(picture: Pixels, models: List<Model>, threads: Int = 1): List<Pair<Model, Result<Answer>>> {
+        closeAllBut(models.map { key(it, threads) })
+        return models.map { it to runCatching { classify(picture, it, threads) } }
+    }
+
+    /** The five likeliest classes; throws [io.github.regnet_edge.runtime.RuntimeFailure]. */
     fun classify(picture: Pixels, model: Model, threads: Int = 1): Answer {
         val runtime = runtimes.of(model.target)
-        val network = network(model, runtime, threads)
         val began = ns()
         val input = model.batched(model.preprocessing.tensor(picture))
+        val preprocessed = ns()
+        val network = network(model, runtime, threads, input)
         val fed = ns()
         val logits = network.logitsOf(input)
         val ran = ns()
         val top = top(logits.copyOf(model.classes), model)
-        return Answer(model, runtime, top, (fed - began) / MS, (ran - fed) / MS, (ns() - ran) / MS)
+        return Answer(model, runtime, top, (preprocessed - began) / MS, (ran - fed) / MS, (ns() - ran) / MS)
     }
 
-    /** Let the open model go. */
-    fun close() {
-        opened?.second?.close()
-        opened = null
+    /** Let the open models go. */
+    fun close() = closeAllBut(emptyList())
+
+    private fun closeAllBut(keys: List<String>) {
+        (opened.keys - keys.toSet()).forEach { opened.remove(it)?.close() }
     }
 
-    private fun network(model: Model, runtime: Runtime, threads: Int): Network {
-        val key = "${model.sha256} $threads"
-        opened?.let { (known, network) -> if (known == key) return network }
-        close()
-        return runtime.open(model.file, model.inputShape, threads).also { opened = key to it }
-    }
+    private fun key(model: Model, threads: Int) = "${model.file} ${model.sha256} $threads"
+
+    /** An open model; its first run, in which runtimes still pack weights, is over. */
+    private fun network(model: Model, runtime: Runtime, threads: Int, input: FloatArray): Network =
+        opened.getOrPut(key(model, threads)) {
+            runtime.open(model.file, model.inputShape, threads).also { it.logitsOf(input) }
+        }
 
     private fun top(logits: FloatArray, model: Model): List<Guess> {
         val probabilities = softmax(logits)

@@ -6,6 +6,7 @@ import android.content.Intent
 import android.content.pm.PackageManager
 import android.net.Uri
 import android.os.Bundle
+import android.view.Gravity
 import android.view.View
 import android.widget.ImageView
 import android.widget.LinearLayout
@@ -20,26 +21,28 @@ import io.github.regnet_edge.share.ShareActivity
 import io.github.regnet_edge.ui.Screen
 import io.github.regnet_edge.ui.Views
 import java.io.IOException
-import java.util.concurrent.atomic.AtomicBoolean
 
 /** Live camera or a picture; the five likeliest classes, of one runtime or of all side by side. */
 class ClassifyScreen(private val activity: Activity, private val services: Services, state: Bundle?) : Screen {
     private val views = Views(activity)
     private val picture = ImageView(activity).apply {
         adjustViewBounds = true
-        maxHeight = views.dp(260)
+        maxHeight = views.dp(180)
         contentDescription = activity.getString(R.string.picture)
     }
-    private val message: TextView = views.text("")
+    private val message: TextView = views.message()
     private val answers: LinearLayout = views.column()
     private val choices: LinearLayout = views.column()
-    private val content = views.column(
+    private val flip = views.button(R.string.switch_camera) { front = !front; restartCamera() }.apply { visibility = View.GONE }
+    private val controls = views.column(
         choices,
         views.row(views.button(R.string.choose_picture, ::choosePicture), views.button(R.string.camera, ::toggleCamera)),
-        views.button(R.string.switch_camera) { front = !front; restartCamera() },
-        picture, message, answers,
+        flip,
     )
-    override val view: View = views.page(content)
+    override val view: View = views.page(
+        if (views.isLandscape) views.row(views.column(controls, picture), views.column(message, answers)).apply { gravity = Gravity.TOP }
+        else views.column(controls, picture, message, answers),
+    )
 
     private var networks: List<Network> = emptyList()
     private var chosenNetwork = state?.getInt(NETWORK) ?: 0
@@ -48,7 +51,8 @@ class ClassifyScreen(private val activity: Activity, private val services: Servi
     private var pixels: Pixels? = null
     private var source: FrameSource? = null
     private var front = false
-    private val busy = AtomicBoolean()
+    private var busy = false
+    private var again = false // something was chosen while an answer was on its way
 
     /** The same network in the same precision, as a file for each of several runtimes. */
     private class Network(val label: String, val files: List<Model>)
@@ -122,10 +126,13 @@ class ClassifyScreen(private val activity: Activity, private val services: Servi
     private fun classify() {
         val found = pixels ?: return
         val models = asked()
-        if (models.isEmpty() || !busy.compareAndSet(false, true)) return // a frame that comes too soon is dropped
-        services.inBackground({ models.map { it to runCatching { services.classifier.classify(found, it) } } }) { result ->
-            busy.set(false)
+        again = busy
+        if (models.isEmpty() || busy) return
+        busy = true
+        services.inBackground({ services.classifier.classify(found, models) }) { result ->
+            busy = false
             result.onSuccess(::show).onFailure { message.text = it.message }
+            if (again) classify()
         }
     }
 
@@ -138,12 +145,14 @@ class ClassifyScreen(private val activity: Activity, private val services: Servi
     }
 
     private fun card(answer: Answer): View {
-        val times = activity.getString(
-            R.string.times, answer.preprocessingMs, answer.inferenceMs, answer.postprocessingMs,
-        )
         val bars = answer.top.map { views.bar(it.label, it.probability) }
-        return views.card(views.text(answer.runtime.label), views.small(times), *bars.toTypedArray())
+        return views.card(views.text(answer.runtime.label), views.small(times(answer)), *bars.toTypedArray())
     }
+
+    /** Three times; none of a file that failed its proof here. */
+    private fun times(answer: Answer): String =
+        if (services.proofs.find(answer.model, answer.runtime)?.passed == false) activity.getString(R.string.no_times)
+        else activity.getString(R.string.times, answer.preprocessingMs, answer.inferenceMs, answer.postprocessingMs)
 
     private fun toggleCamera() {
         if (source != null) stopCamera() else startCamera()
@@ -162,9 +171,10 @@ class ClassifyScreen(private val activity: Activity, private val services: Servi
             return
         }
         uri = null
+        flip.visibility = View.VISIBLE
         source = services.camera(front).also { started ->
             started.start(
-                { frame -> services.main.execute { if (source === started && !busy.get()) show(frame) } },
+                { frame -> services.main.execute { if (source === started && !busy) show(frame) } },
                 { sentence -> services.main.execute { message.text = sentence } },
             )
         }
@@ -172,6 +182,7 @@ class ClassifyScreen(private val activity: Activity, private val services: Servi
 
     private fun stopCamera() {
         source?.stop()
+        flip.visibility = View.GONE
         source = null
     }
 

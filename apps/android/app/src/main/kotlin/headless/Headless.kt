@@ -1,7 +1,7 @@
 package io.github.regnet_edge.headless
 
+import io.github.regnet_edge.Failure
 import io.github.regnet_edge.benchmark.Foreground
-import io.github.regnet_edge.benchmark.Interrupted
 import io.github.regnet_edge.benchmark.Job
 import io.github.regnet_edge.benchmark.Machine
 import io.github.regnet_edge.benchmark.Mode
@@ -16,7 +16,6 @@ import io.github.regnet_edge.model.Model
 import io.github.regnet_edge.model.ModelStore
 import io.github.regnet_edge.record.Measurement
 import io.github.regnet_edge.record.json
-import io.github.regnet_edge.runtime.RuntimeFailure
 import io.github.regnet_edge.runtime.Runtimes
 import org.json.JSONException
 import org.json.JSONObject
@@ -26,7 +25,7 @@ import java.io.IOException
 /**
  * The entry for adb: a plan file in, files in [results] out, and one line of progress a measurement.
  *
- * A job of the command line (schemas/plan.schema.json) is answered by its observation in `benchmark.json`. A plan
+ * A job of the command line (schemas/job.schema.json) is answered by its observation in `benchmark.json`. A plan
  * with `models` is a session of the app's own: its records go to `results.jsonl`, and `benchmark.json` says how
  * many there are. Whatever goes wrong ends as `{"error": sentence}` there, never in silence.
  */
@@ -48,11 +47,7 @@ class Headless(
             failure("${planFile.name} is not a plan (${error.message}); update regnet-edge or the app")
         } catch (error: IOException) {
             failure("${planFile.path} cannot be read (${error.message}); push it again, readable for all")
-        } catch (error: RefusedJob) {
-            failure(error.message)
-        } catch (error: RuntimeFailure) {
-            failure(error.message)
-        } catch (error: Interrupted) {
+        } catch (error: Failure) {
             failure(error.message)
         } catch (error: RuntimeException) { // a native runtime's own
             failure("the runtime failed with ${error.javaClass.simpleName}: ${error.message}")
@@ -103,8 +98,13 @@ class Headless(
     private fun write(answer: JSONObject) {
         results.mkdirs()
         val part = File(results, "$ANSWER.part")
-        part.writeText(answer.toString())
-        if (!part.renameTo(File(results, ANSWER))) log("$ANSWER cannot be written in $results; free some space")
+        val isWritten = try {
+            part.writeText(answer.toString())
+            part.renameTo(File(results, ANSWER))
+        } catch (_: IOException) {
+            false
+        }
+        if (!isWritten) log("$ANSWER cannot be written in $results; free some space")
     }
 
     private inner class Listener : SessionListener {

@@ -1,5 +1,6 @@
 package io.github.regnet_edge.history
 
+import io.github.regnet_edge.Failure
 import org.json.JSONException
 import org.json.JSONObject
 import java.io.File
@@ -45,4 +46,4 @@ class History(val file: File) {
 }
 
 /** One sentence: a record could not be written. */
-class StorageFull(sentence: String) : Exception(sentence)
+class StorageFull(sentence: String) : Failure(sentence)

@@ -18,7 +18,7 @@ import java.io.IOException
 /** The records made on this phone: read, saved as a file, shared. */
 class HistoryScreen(private val activity: Activity, private val services: Services) : Screen {
     private val views = Views(activity)
-    private val message: TextView = views.text("")
+    private val message: TextView = views.message()
     private val list: LinearLayout = views.column()
     override val view: View = views.page(
         views.column(

@@ -6,6 +6,7 @@ import org.json.JSONException
 import org.json.JSONObject
 import java.io.File
 import java.io.IOException
+import java.io.RandomAccessFile
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 
@@ -31,14 +32,17 @@ class Golden private constructor(private val folder: File, private val header: J
     val testLogits: List<FloatArray> get() = test?.let { rows(it.getString("logits"), classes) }.orEmpty()
 
     /** The input tensor of test image [index]. */
-    fun testInput(index: Int): FloatArray {
+    fun testInput(index: Int): FloatArray = preprocessing.normalize(testPixels(index))
+
+    /** Test image [index], resized and cropped. */
+    fun testPixels(index: Int): Pixels {
         val side = preprocessing.resolution
         val bytes = ByteArray(inputSize)
-        File(folder, checkNotNull(test).getString("pixels")).inputStream().use {
-            it.skip(index.toLong() * inputSize)
-            if (it.read(bytes) != inputSize) throw IOException("test image $index is cut short")
+        RandomAccessFile(File(folder, checkNotNull(test).getString("pixels")), "r").use {
+            it.seek(index.toLong() * inputSize)
+            it.readFully(bytes)
         }
-        return preprocessing.normalize(Pixels(side, side, preprocessing.channels, bytes))
+        return Pixels(side, side, preprocessing.channels, bytes)
     }
 
     /** What a precision must reach. */

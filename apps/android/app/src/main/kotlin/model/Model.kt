@@ -1,12 +1,14 @@
 package io.github.regnet_edge.model
 
+import io.github.regnet_edge.Failure
 import io.github.regnet_edge.preprocessing.Preprocessing
 import org.json.JSONException
 import org.json.JSONObject
 import java.io.File
 
 /**
- * An artifact on this phone: its file, and what its sidecar says of it.
+ * An artifact on this phone: its file, and what its sidecar says of it. The file's name counts, not the one in the
+ * sidecar: a pair that was renamed together stays a pair.
  *
  * [golden] is the folder of its golden data, null where none came with it; [key] the request's hash, empty
  * where it is not known.
@@ -22,7 +24,7 @@ class Model(
     private val spec = request.getJSONObject("model")
     private val counts = sidecar.getJSONObject("complexity")
 
-    val name: String = sidecar.getString("file")
+    val name: String = file.name
     val network: String = spec.getString("name")
     val target: String = request.getString("target")
     val precision: String = request.optString("precision", "fp32")
@@ -105,4 +107,4 @@ class Model(
 }
 
 /** One sentence that says what is wrong with a model, and what to do. */
-class ModelFailure(sentence: String) : Exception(sentence)
+class ModelFailure(sentence: String) : Failure(sentence)

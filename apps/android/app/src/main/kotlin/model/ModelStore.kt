@@ -100,8 +100,8 @@ class ModelStore(
      * Throws [ModelFailure] with a sentence.
      */
     fun add(name: String, sidecar: String, open: () -> InputStream): Model {
+        if (name != File(name).name || name in setOf("", ".", "..")) throw ModelFailure("$name is no file's name; rename it.")
         val stated = Model.of(File(name), sidecar)
-        if (stated.name != name) throw ModelFailure("The sidecar describes ${stated.name}, not $name; keep the pair's names.")
         requireSpace(stated.bytes)
         val scratch = File(added, "${stated.sha256.take(HASH_DIGITS)}.part").apply { deleteRecursively() }
         try {

@@ -20,7 +20,7 @@ import java.io.InputStream
 /** What is in the app, and adding a model file with its sidecar, without a rebuild. */
 class ModelsScreen(private val activity: Activity, private val services: Services) : Screen {
     private val views = Views(activity)
-    private val message: TextView = views.text("")
+    private val message: TextView = views.message()
     private val list: LinearLayout = views.column()
     override val view: View = views.page(
         views.column(views.small(activity.getString(R.string.add_about)), views.button(R.string.add_model, ::choose), message, list),

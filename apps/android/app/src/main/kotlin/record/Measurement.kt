@@ -73,15 +73,17 @@ object Measurement {
         "mean_ms" to samples.average() / NS_PER_MS,
     ).apply { for (q in listOf(5, 50, 90, 95, 99)) put("p${q}_ms", percentile(samples, q.toDouble()) / NS_PER_MS) }
 
-    /** The ranks of a sustained session's models by the medians of their first and of their last minute. */
+    /** The ranks of a sustained session's models by the medians of their first and of their last minute, over all rounds. */
     fun ranks(records: List<JSONObject>): List<Rank> {
         val sustained = records.filter { it.getJSONObject("plan").getString("mode") == "sustained" }
-        val first = sustained.sortedBy { minute(samplesNs(it)) }
-        val last = sustained.sortedBy { minute(samplesNs(it).reversed()) }
-        return first.mapIndexed { i, record ->
-            Rank(record.getJSONObject("artifact").getString("file"), i + 1, last.indexOf(record) + 1)
-        }
+        val samples = sustained.groupBy(::trial).mapValues { (_, of) -> of.flatMap(::samplesNs) }
+        val first = samples.keys.sortedBy { minute(samples.getValue(it)) }
+        val last = samples.keys.sortedBy { minute(samples.getValue(it).reversed()) }
+        return first.mapIndexed { i, trial -> Rank(trial, i + 1, last.indexOf(trial) + 1) }
     }
+
+    private fun trial(record: JSONObject): String =
+        "${record.getJSONObject("artifact").getString("file")}, ${record.getJSONObject("plan").getInt("threads")} thread(s)"
 
     /** The median of as many samples as fill a minute. */
     private fun minute(samples: List<Long>): Double {
@@ -92,6 +94,6 @@ object Measurement {
 
     private const val MINUTE_NS = 60_000_000_000L
 
-    /** Where a file stands among the others, 1 being the fastest. */
-    class Rank(val file: String, val firstMinute: Int, val lastMinute: Int)
+    /** Where a file with its threads stands among the others, 1 being the fastest. */
+    class Rank(val trial: String, val firstMinute: Int, val lastMinute: Int)
 }

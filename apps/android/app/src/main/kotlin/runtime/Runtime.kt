@@ -1,5 +1,6 @@
 package io.github.regnet_edge.runtime
 
+import io.github.regnet_edge.Failure
 import java.io.Closeable
 import java.io.File
 
@@ -41,7 +42,7 @@ fun Network.logitsOf(image: FloatArray): FloatArray {
 }
 
 /** One sentence that says what a runtime could not do, and what to do about it. */
-class RuntimeFailure(sentence: String, cause: Throwable? = null) : Exception(sentence, cause)
+class RuntimeFailure(sentence: String, cause: Throwable? = null) : Failure(sentence, cause)
 
 /** Those packed into this app; tests give their own. */
 class Runtimes(private val known: List<() -> Runtime> = listOf(::TfLite, ::ExecuTorch, ::OnnxRuntime)) {

@@ -1,6 +1,7 @@
 package io.github.regnet_edge.ui
 
 import android.content.Context
+import android.content.res.Configuration
 import android.graphics.Typeface
 import android.util.TypedValue
 import android.view.Gravity
@@ -20,6 +21,9 @@ import io.github.regnet_edge.R
 
 /** Makes the few kinds of framework views that the screens are built of; sizes in dp, texts in sp. */
 class Views(private val context: Context) {
+    /** Whether there is more room beside than below. */
+    val isLandscape get() = context.resources.configuration.orientation == Configuration.ORIENTATION_LANDSCAPE
+
     fun dp(value: Int): Int =
         TypedValue.applyDimension(TypedValue.COMPLEX_UNIT_DIP, value.toFloat(), context.resources.displayMetrics).toInt()
 
@@ -39,6 +43,7 @@ class Views(private val context: Context) {
         val side = dp(16)
         setPadding(side, dp(8), side, dp(8))
         clipToPadding = false
+        scrollBarStyle = View.SCROLLBARS_OUTSIDE_OVERLAY
         addView(content)
     }
 
@@ -53,6 +58,18 @@ class Views(private val context: Context) {
         setTextSize(TypedValue.COMPLEX_UNIT_SP, 15f)
         setTextColor(color(android.R.attr.textColorPrimary))
         setTextIsSelectable(true)
+    }
+
+    /** Says what happens now; it takes no room while it is empty, and TalkBack reads what is new. */
+    fun message(): TextView = object : TextView(context) {
+        override fun onTextChanged(text: CharSequence, start: Int, before: Int, after: Int) {
+            visibility = if (text.isEmpty()) View.GONE else View.VISIBLE
+        }
+    }.apply {
+        setTextSize(TypedValue.COMPLEX_UNIT_SP, 15f)
+        setTextColor(color(android.R.attr.textColorPrimary))
+        accessibilityLiveRegion = View.ACCESSIBILITY_LIVE_REGION_POLITE
+        visibility = View.GONE
     }
 
     fun small(text: CharSequence): TextView = text(text).apply {
@@ -104,6 +121,7 @@ class Views(private val context: Context) {
 
     /** A card: a column with a frame around it. */
     fun card(vararg children: View): LinearLayout = column(*children).apply {
+        layoutParams = LinearLayout.LayoutParams(MATCH_PARENT, WRAP_CONTENT).spaced()
         setBackgroundResource(R.drawable.card)
         val side = dp(12)
         setPadding(side, dp(4), side, dp(8))
@@ -113,5 +131,5 @@ class Views(private val context: Context) {
         getColor(0, 0).also { recycle() }
     }
 
-    private fun LinearLayout.LayoutParams.spaced() = apply { topMargin = dp(4) }
+    private fun LinearLayout.LayoutParams.spaced() = apply { topMargin = dp(6) }
 }
