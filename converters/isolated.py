@@ -29,7 +29,7 @@ from regnet_edge import codec, errors
 from regnet_edge.artifact import Artifact
 from regnet_edge.errors import ArtifactError, RegNetEdgeError
 from regnet_edge.lifetime import end_with
-from regnet_edge.reading import UnreadableError, parse_json_object
+from regnet_edge.reading import UnreadableError, parse_json, parse_json_object
 
 from .opened import ImageInput, OpenedFile
 from .quiet import Said
@@ -101,7 +101,7 @@ class Pipe:
 
     def numbers(self, shape: bytes) -> Floats:
         """The numbers of that shape, which follow it."""
-        return np.frombuffer(self.line.recv_bytes(), np.float32).reshape(json.loads(shape))
+        return np.frombuffer(self.line.recv_bytes(), np.float32).reshape(parse_json(shape.decode()))
 
 
 class Apart:
@@ -131,14 +131,14 @@ class Apart:
 
     def text(self) -> str:
         """The text that comes next; raises what the process failed with, ArtifactError if it died."""
-        return self._next(_TEXT).decode()
+        return self._next(_TEXT).decode(errors="replace")
 
     def numbers(self) -> Floats:
         """The numbers that come next; raises as `text` does."""
         shape = self._next(_NUMBERS)
         try:
             return self._pipe.numbers(shape)
-        except (EOFError, OSError, ValueError) as error:
+        except (EOFError, OSError, ValueError, TypeError) as error:
             raise self._died() from error
 
     def _next(self, kind: bytes) -> bytes:
@@ -178,9 +178,9 @@ def _end(owner: int, process: Any, line: Connection, said: BinaryIO) -> None:
 def _failure(message: bytes) -> RegNetEdgeError:
     """The error of the process as the class that it was there."""
     try:
-        kind, text = json.loads(message)
+        kind, text = parse_json(message.decode())
         found = getattr(errors, str(kind), ArtifactError)
-    except ValueError:
+    except (ValueError, TypeError):
         return ArtifactError("the file's runtime failed without a readable word; convert the model again")
     plain = isinstance(found, type) and issubclass(found, RegNetEdgeError)
     made: RegNetEdgeError = RegNetEdgeError.__new__(found if plain else ArtifactError)

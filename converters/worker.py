@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TextIO
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact, Structure, place
 from regnet_edge.complexity import layers
-from regnet_edge.errors import ConversionError, RegNetEdgeError
+from regnet_edge.errors import ConversionError, RegNetEdgeError, sentence
 from regnet_edge.files import scratch_beside
 from regnet_edge.lifetime import end_with
 from regnet_edge.request import Calibration, ExportRequest
@@ -169,8 +169,8 @@ def attempt(index: int, workshop: Workshop, reporter: Reporter) -> None:
         reporter.tell(Event(index, "failed", str(error)))
     except Exception as error:  # noqa: BLE001  # a converter may raise anything; the sentence names it
         reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-        sentence = f"{workshop.job.tasks[index].request.target} failed: {type(error).__name__}: {reason}"
-        reporter.tell(Event(index, "failed", sentence + "; see regnet-edge doctor"))
+        said = f"{workshop.job.tasks[index].request.target} failed: {type(error).__name__}: {reason}"
+        reporter.tell(Event(index, "failed", sentence(f"{said}; see regnet-edge doctor")))
     else:
         reporter.tell(Event(index, "done"))
 
@@ -237,7 +237,7 @@ def died(exitcode: int, said: Said) -> str:
         return "the converting process was killed; is there enough memory?"
     how = f"was ended by signal {-exitcode}" if exitcode < 0 else f"ended with exit code {exitcode}"
     last = said.last_line()[:LONGEST] or "without a word"
-    return f"the converting process {how} ({last}); see regnet-edge doctor"
+    return sentence(f"the converting process {how} ({last}); see regnet-edge doctor")
 
 
 def slots_for(job: ConversionJob) -> int:

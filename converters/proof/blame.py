@@ -7,7 +7,6 @@ the definition computes there from the file's own inputs, so that a bad layer do
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,6 +16,8 @@ from numpy.typing import NDArray
 
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact
+from regnet_edge.errors import ArtifactError
+from regnet_edge.reading import parse_json
 
 from .. import isolated, target
 from ..batches import filled_batches
@@ -115,7 +116,12 @@ class Ledger:
 def blame(artifact: Artifact, images: Floats, weights: str = "") -> Blame:
     """What each layer, block and stage of the file loses on images (n, channels, r, r)."""
     found = isolated.told(artifact.path, _blame_as_text, artifact, images, weights)
-    return codec.from_json(json.loads(found), Blame)
+    try:
+        return codec.from_json(parse_json(found, infinite=True), Blame)
+    except ValueError as error:
+        raise ArtifactError(
+            f"{artifact.path} cannot be looked into ({error}); convert the model again"
+        ) from error
 
 
 def _blame_as_text(artifact: Artifact, images: Floats, weights: str) -> str:

@@ -143,7 +143,7 @@ def _fault(error: Exception) -> str:
 
 def _said(text: str, exit_code: int, *, prefix: str = "Error: ", usage: str = "") -> int:
     with contextlib.suppress(OSError, ValueError):
-        click.echo(f"{usage}{prefix}{sentence(text)}", err=True)
+        click.echo(f"{usage}{sentence(prefix + text)}", err=True)
     return exit_code
 
 

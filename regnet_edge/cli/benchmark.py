@@ -257,6 +257,8 @@ def measure(options: Options) -> None:
 
 def tell(moment: Moment) -> None:
     """One line of progress on standard error."""
+    from regnet_edge.errors import sentence
+
     place = f"[{moment.index + 1}/{moment.count}] {moment.trial.name}"
     m = moment.measurement
     if m is not None:
@@ -269,7 +271,7 @@ def tell(moment: Moment) -> None:
             "starting": "measuring",
             "waiting": "waiting for quiet, then again",
             "skipped": "already there",
-        }.get(moment.kind, moment.sentence)
+        }.get(moment.kind, sentence(moment.sentence))
     click.echo(f"{place}: {text}", err=True)
 
 

@@ -63,10 +63,12 @@ def command(**options: Any) -> None:
 
 
 def _print_text(found: Iterable[Classified]) -> bool:
+    from regnet_edge.errors import sentence
+
     failed = False
     for each in found:
         if each.error:
-            click.echo(f"{each.picture}: {each.error}", err=True)
+            click.echo(sentence(f"{each.picture}: {each.error}"), err=True)
             failed = True
             continue
         click.echo(

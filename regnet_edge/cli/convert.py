@@ -280,12 +280,13 @@ def _report(outcomes: Sequence[Outcome], as_json: bool) -> None:
         _print_json(outcomes)
         return
     from regnet_edge.cli._tables import print_table
+    from regnet_edge.errors import sentence
 
     made = [o.artifact for o in outcomes if o.artifact]
     if made:
         print_table(COLUMNS, [_row(a) for a in made])
-    for sentence, targets in _complaints(outcomes).items():
-        click.echo(f"{', '.join(targets)}: {sentence}", err=True)
+    for complaint, targets in _complaints(outcomes).items():
+        click.echo(sentence(f"{', '.join(targets)}: {complaint}"), err=True)
     if made:
         click.echo(f"next: regnet-edge benchmark {_all_of(made)}")
 

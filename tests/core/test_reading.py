@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regnet_edge import errors
-from regnet_edge.errors import LONGEST, RegNetEdgeError, UnknownNameError, sentence
+from regnet_edge.errors import sentence
 from regnet_edge.reading import (
     UnreadableError,
     parse_json,
@@ -102,26 +101,6 @@ def test_what_is_no_ordinary_file_is_said_and_never_waited_for(tmp_path: Path) -
         with pytest.raises(UnreadableError, match=reason):
             read_text(tmp_path / name, limit=100)
     assert read_described(tmp_path / "mark") == {"a": 1}
-
-
-def classes() -> list[type[RegNetEdgeError]]:
-    found = [v for v in vars(errors).values() if isinstance(v, type) and issubclass(v, RegNetEdgeError)]
-    return [c for c in found if c is not UnknownNameError]
-
-
-@given(st.text(max_size=2000), st.sampled_from(classes()))
-def test_every_error_is_one_line_of_at_most_300_characters(text: str, kind: type[RegNetEdgeError]) -> None:
-    said = str(kind(text))
-    assert len(said) <= LONGEST
-    assert said.splitlines() in ([said], [])
-    assert all(c.isprintable() or c == " " or ord(c) > 0x20 for c in said)
-
-
-@given(st.text(max_size=500), st.lists(st.text(max_size=60), max_size=40))
-def test_an_unknown_name_is_one_line_too(name: str, known: list[str]) -> None:
-    said = str(UnknownNameError("target", name, known))
-    assert len(said) <= LONGEST
-    assert said.splitlines() == [said]
 
 
 def test_a_long_sentence_keeps_its_head_and_the_way_on() -> None:
