@@ -53,6 +53,18 @@ def read(file: Path, at_least: int = 0) -> Pixels:
         return np.asarray(picture)
 
 
+def size(file: Path) -> tuple[int, int]:
+    """Width and height as the file's head says, not decoded; raises DataError for what is no picture."""
+    _register_heif(file)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file) as image:
+                return image.size
+    except _UNREADABLE as error:
+        raise DataError(_sentence(file, error)) from error
+
+
 @contextlib.contextmanager
 def opened(file: Path, at_least: int = 0) -> Iterator[Image.Image]:
     """The picture upright, in mode L or RGB.

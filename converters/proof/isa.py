@@ -18,7 +18,7 @@ from regnet_edge.request import ModelSpec, Precision
 from .. import target
 from ..guests.arm64 import Emulated
 from ..images import images_for
-from .metrics import Floats, agreement, sqnr_db
+from .metrics import Floats, agreement, max_abs_error, sqnr_db
 from .parity import GATES
 
 DEFAULT_IMAGES = 20  # an emulated image takes 40 to 400 ms, for a net of 28x28
@@ -89,7 +89,7 @@ def measure(artifact: Artifact, here: Floats, there: Floats, evaluator: str, ref
     """How near outputs `there` (n, classes) come to `here`."""
     quantized = artifact.request.precision not in SQNR_DB
     step = quantum(np.concatenate([here, there])) if quantized else None
-    error = float(np.max(np.abs(here - there)))
+    error = max_abs_error(here, there)
     measured = IsaParity(
         file=str(artifact.path),
         evaluator=evaluator,
@@ -100,7 +100,7 @@ def measure(artifact: Artifact, here: Floats, there: Floats, evaluator: str, ref
         sqnr_db=sqnr_db(here, there),
         top1_agreement=agreement(here, there),
         quantum=step,
-        quanta=None if step is None or not np.isfinite(error) else round(error / step),
+        quanta=None if step is None else round(error / step),
     )
     return replace(measured, failures=_failures(measured, artifact.request.precision))
 

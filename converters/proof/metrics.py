@@ -7,20 +7,34 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+MOST = float(np.finfo(np.float32).max)
+
+
+MOST_DB = 1000.0  # of equal arrays; minus that where numbers are none: a sidecar holds finite numbers only
+
 
 def sqnr_db(reference: Floats, found: Floats) -> float:
-    """Signal to quantization noise in dB: 10 log10(sum r^2 / sum (r - f)^2), inf for equal arrays."""
+    """Signal to quantization noise in dB: 10 log10(sum r^2 / sum (r - f)^2), from -MOST_DB to MOST_DB."""
     r, f = reference.astype(np.float64), found.astype(np.float64)
-    noise = float(np.sum((r - f) ** 2))
-    if not np.isfinite(noise):
-        return float("-inf")
-    return float("inf") if noise == 0 else float(10 * np.log10(np.sum(r**2) / noise))
+    signal, noise = float(np.sum(r**2)), float(np.sum((r - f) ** 2))
+    if noise == 0:
+        return MOST_DB
+    if not np.isfinite(noise) or signal == 0:
+        return -MOST_DB
+    return float(np.clip(10 * np.log10(signal / noise), -MOST_DB, MOST_DB))
+
+
+def max_abs_error(reference: Floats, found: Floats) -> float:
+    """The largest difference, the largest float where one is no number."""
+    return float(np.nan_to_num(np.max(np.abs(reference - found)), nan=MOST, posinf=MOST))
 
 
 def cosine(reference: Floats, found: Floats) -> float:
-    """Cosine of the angle between all logits of both, 1 for the same direction."""
+    """Cosine of the angle between all logits of both, 1 for the same direction, 0 without numbers."""
     r, f = reference.astype(np.float64).ravel(), found.astype(np.float64).ravel()
     length = float(np.linalg.norm(r) * np.linalg.norm(f))
+    if not np.isfinite(length):
+        return 0.0
     return float(r @ f / length) if length else float(np.array_equal(r, f))
 
 
@@ -34,3 +48,8 @@ def softmax(logits: Floats) -> Floats:
     e: Floats = np.exp(logits - logits.max(1, keepdims=True))
     probabilities: Floats = e / e.sum(1, keepdims=True)
     return probabilities
+
+
+def are_probabilities(answers: Floats) -> bool:
+    """Whether answers (n, classes) are probabilities already; int8 outputs round each class."""
+    return bool(answers.min() >= 0 and np.allclose(answers.sum(1), 1, atol=0.02))

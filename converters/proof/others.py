@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from regnet_edge.artifact import Artifact
-from regnet_edge.data import Images, preprocess
+from regnet_edge.data import Images
 from regnet_edge.errors import RegNetEdgeError, ToolError, UsageError, WeightsError
 
-from .. import isolated, target, targets
+from .. import targets
 from .reference import OtherModel
+from .subject import subject
 
 if TYPE_CHECKING:
     import torch
@@ -145,15 +145,14 @@ def _load(net: nn.Module, weights: str, text: str) -> None:
 
 
 def _file(path: Path) -> OtherModel:
-    artifact = Artifact.load(path)
-    run = isolated.running(target(artifact.request.target), artifact)
-    how = artifact.request.model.preprocessing
+    """A file of any target, ours with its sidecar or another tool's with what it says of itself."""
+    file = subject(path)
 
     def prepare(picture: Image.Image) -> Floats:
-        pixels: Floats = preprocess(Images(np.asarray(picture)[None]), how)[0]
+        pixels: Floats = file.prepare(Images(np.asarray(picture)[None]))[0]
         return pixels
 
-    return OtherModel(str(path), prepare, run)
+    return OtherModel(str(path), prepare, file.opened.run, notes=file.notes)
 
 
 def _function(module: str, name: str) -> OtherModel:

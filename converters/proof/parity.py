@@ -16,7 +16,7 @@ from regnet_edge.request import ModelSpec, Precision
 from .. import isolated, target
 from ..guests import tflite_runtime
 from ..images import images_for
-from .metrics import Floats, agreement, cosine, softmax, sqnr_db
+from .metrics import Floats, agreement, cosine, max_abs_error, softmax, sqnr_db
 
 if TYPE_CHECKING:
     from regnet_edge.data import Labelled
@@ -93,7 +93,7 @@ def measure(artifact: Artifact, expected: Reference, found: Floats, evaluator: s
     measured = Parity(
         evaluator=evaluator,
         images=len(wanted),
-        max_abs_error=float(np.max(np.abs(wanted - found))),
+        max_abs_error=max_abs_error(wanted, found),
         sqnr_db=sqnr_db(wanted, found),
         cosine=cosine(wanted, found),
         top1_agreement=agreement(wanted, found),

@@ -25,8 +25,8 @@ from regnet_edge.request import ModelSpec, Preprocessing
 
 from .. import isolated, target
 from ..images import images_for
-from .metrics import agreement, sqnr_db
-from .parity import GATES, as_answers
+from .metrics import MOST_DB, agreement, are_probabilities, max_abs_error, softmax, sqnr_db
+from .parity import GATES
 from .preprocessing_differs import explanation
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ BATCH = 16
 ROUNDING = 1.01  # steps of 1/255 that rounding may put between two ways of resizing
 SAME_INPUT_DB = 80.0  # 1e-4 of the logits: sums of float32 in another order
 END_TO_END_DB = 30.0  # what pixels off by one step leave; another crop or interpolation stays below
+VARYING_DB = 25.0  # the same of what changes from picture to picture: 48 dB, against 9 dB for bilinear
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class OtherModel:
 
     `prepare` makes its own input (c, h, w) of one picture, and `answer` logits (n, classes) of n inputs. A
     model that does not show its input (shows_input False) prepares the logits themselves. rounding: steps of
-    1/255 by which its resize may differ from Pillow's.
+    1/255 by which its resize may differ from Pillow's. notes say what was assumed of it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class OtherModel:
     answer: Callable[[Floats], Floats]
     shows_input: bool = True
     rounding: float = ROUNDING
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +121,21 @@ def _compare(
     logits = other.answer(prepared)
     _check_classes(logits, other.name, artifact.request.model)
     same = other.shows_input and prepared.shape == ours.shape
+    wanted, found = _alike(logits, run(ours))
     return _Seen(
         ours=ours,
         theirs=prepared if other.shows_input else None,
-        wanted=as_answers(logits, artifact),
-        found=run(ours),
-        found_on_theirs=run(prepared) if same else None,
+        wanted=wanted,
+        found=found,
+        found_on_theirs=_alike(logits, run(prepared))[1] if same else None,
     )
+
+
+def _alike(theirs: Floats, ours: Floats) -> tuple[Floats, Floats]:
+    """Both answers as probabilities where one side gives those, else as they are."""
+    if are_probabilities(theirs) == are_probabilities(ours):
+        return theirs, ours
+    return (softmax(theirs), ours) if are_probabilities(ours) else (theirs, softmax(ours))
 
 
 def _check_classes(logits: Floats, name: str, model: ModelSpec) -> None:
@@ -178,14 +188,14 @@ def _judged(
         pixel_steps=None if steps.most < 0 or steps.shapes else steps.most,
         same_input_db=None if equal is None else sqnr_db(wanted, equal),
         sqnr_db=sqnr_db(wanted, found),
-        max_abs_error=float(np.max(np.abs(wanted - found))),
+        max_abs_error=max_abs_error(wanted, found),
         top1_agreement=agreement(wanted, found),
         accuracy=None if labels is None else float(np.mean(found.argmax(1) == labels)),
         reference_accuracy=None if labels is None else float(np.mean(wanted.argmax(1) == labels)),
         images_from=drawn.origin,
     )
     apart = "" if steps.within(other.rounding) else _apart(steps, why)
-    return replace(opinion, failures=_failures(opinion, artifact, apart))
+    return replace(opinion, failures=_failures(opinion, artifact, apart, _varying_db(wanted, found)))
 
 
 def _apart(steps: _Steps, why: str) -> str:
@@ -193,7 +203,7 @@ def _apart(steps: _Steps, why: str) -> str:
     return f"{how_far}: {why}" if why else how_far
 
 
-def _failures(opinion: SecondOpinion, artifact: Artifact, apart: str) -> tuple[str, ...]:
+def _failures(opinion: SecondOpinion, artifact: Artifact, apart: str, varying_db: float) -> tuple[str, ...]:
     """A sentence for each thing that differs; `apart` says how the inputs do."""
     gate, found = GATES[artifact.request.precision], [apart] if apart else []
     network = min(gate.sqnr_db, SAME_INPUT_DB)
@@ -205,7 +215,24 @@ def _failures(opinion: SecondOpinion, artifact: Artifact, apart: str) -> tuple[s
     whole = min(gate.sqnr_db - 5, END_TO_END_DB)
     if not found and not opinion.sqnr_db > whole:
         found.append(f"from picture to answer SQNR {opinion.sqnr_db:.1f} dB is not above {whole:g} dB")
+    exact = gate.sqnr_db > SAME_INPUT_DB / 2
+    if not found and opinion.pixel_steps is None and exact and not varying_db > VARYING_DB:
+        found.append(
+            f"what all answers have in common aside, SQNR {varying_db:.1f} dB is not above {VARYING_DB:g} dB: "
+            "it prepares pictures otherwise, or is another network"
+        )
     return tuple(found)
+
+
+def _varying_db(wanted: Floats, found: Floats) -> float:
+    """SQNR of what changes from picture to picture, which pictures prepared otherwise change.
+
+    Answers of any two pictures have much in common, and of an untrained network nearly all.
+    """
+    if len(wanted) < 2:
+        return MOST_DB
+    varying = wanted - wanted.mean(0)
+    return sqnr_db(varying, varying + (found - wanted))
 
 
 def against(artifacts: list[Artifact], other: OtherModel, folder: Path | None, count: int) -> list[Artifact]:

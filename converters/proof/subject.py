@@ -25,7 +25,7 @@ from regnet_edge.request import Preprocessing
 from regnet_edge.weights.said import Said, Settings, combined
 
 from .. import isolated, targets
-from .metrics import softmax
+from .metrics import are_probabilities, softmax
 
 if TYPE_CHECKING:
     from .. import Converter
@@ -62,9 +62,7 @@ class Subject:
     def probabilities(self, prepared: Floats) -> Floats:
         """(n, classes): the file's answers, through softmax unless they are probabilities already."""
         found = self.opened.run(prepared)
-        sums = found.sum(1)
-        already = found.min() >= 0 and np.allclose(sums, 1, atol=0.02)  # int8 outputs round each class
-        return found if already else softmax(found)
+        return found if are_probabilities(found) else softmax(found)
 
     def label(self, index: int) -> str:
         """The class's name, its number where it has none."""

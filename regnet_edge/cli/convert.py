@@ -289,6 +289,7 @@ def _report(outcomes: Sequence[Outcome], as_json: bool) -> None:
         click.echo(sentence(f"{', '.join(targets)}: {complaint}"), err=True)
     if made:
         click.echo(f"next: regnet-edge benchmark {_all_of(made)}")
+        click.echo(f"or: regnet-edge classify {made[-1].path} PICTURE")
 
 
 def _complaints(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NETWORK = ("config", "weights", "data", *PICTURE_NAMES)
 START = ("freeze", "body_lr")
-AUGMENTATION = ("crop_padding", "flip", "erase")
+AUGMENTATION = ("crop_padding", "flip", "erase", "crop_scale", "jitter")
 
 
 def plan_option(flag: str, default: object, kind: Any, text: str) -> Callable[[Any], Any]:
@@ -47,9 +47,20 @@ def plan_option(flag: str, default: object, kind: Any, text: str) -> Callable[[A
 @plan_option("--weight-decay", 5e-5, float, "L2 penalty.")
 @plan_option("--momentum", 0.9, float, "Nesterov momentum.")
 @plan_option("--label-smoothing", 0.0, float, "Share of each label given to all classes.")
-@plan_option("--crop-padding", 2, click.IntRange(0), "Pixels around the image before the random crop.")
+@plan_option(
+    "--augment", "by the pictures' size", click.Choice(["shift", "photos"]),
+    "Small pictures: shift. Photographs: photos, which crops, mirrors and recolours them.",
+)  # fmt: skip
+@plan_option("--crop-padding", 2, click.IntRange(0), "shift: pixels around the image before the random crop.")
+@plan_option("--crop-scale", 0.35, float, "photos: the least share of the picture that a random crop keeps.")
+@plan_option("--jitter", 0.4, float, "photos: brightness, contrast and saturation change by this share.")
 @plan_option("--flip/--no-flip", "flip", bool, "Mirror every second image.")
 @plan_option("--erase", 0, click.IntRange(0), "Side in pixels of a square that is blanked.")
+@plan_option(
+    "--class-weights/--no-class-weights", "where one has twice another's pictures", bool,
+    "Let an image count more, the fewer its class has.",
+)  # fmt: skip
+@plan_option("--patience", 0, click.IntRange(0), "End after so many epochs without a better one; keep that.")
 @plan_option("--ema", 0.0, float, "Decay of the averaged weights that are kept.")
 @plan_option("--precise-bn", 8192, click.IntRange(1), "Training images for the batch norm statistics.")
 @plan_option("--holdout", 0.0, float, "Share of the training images kept back and measured.")
@@ -82,7 +93,7 @@ def command(out: Path, resume: bool, as_json: bool, **options: Any) -> None:
     except KeyboardInterrupt:
         click.echo(f"stopped; go on with: regnet-edge train --resume --out {out}", err=True)
         sys.exit(130)
-    _report(result, as_json)
+    _report(result, plan, as_json)
 
 
 def _plan(out: Path, resume: bool, given: dict[str, Any]) -> TrainPlan:
@@ -97,9 +108,26 @@ def _plan(out: Path, resume: bool, given: dict[str, Any]) -> TrainPlan:
         plan = _fine_tuning(plan, given)
     elif plan is None or given.keys() & set(NETWORK):
         plan = _network(plan, given)
-    shift = replace(plan.augmentation, **{k: v for k, v in given.items() if k in AUGMENTATION})
-    rest = {k: v for k, v in given.items() if k not in (*AUGMENTATION, *NETWORK, *START)}
-    return replace(plan, augmentation=shift, **rest)
+    if not resume:
+        plan = _chosen(plan, given)
+    changes = {k: v for k, v in given.items() if k in AUGMENTATION}
+    changes |= {"kind": given["augment"]} if "augment" in given else {}
+    rest = {k: v for k, v in given.items() if k not in ("augment", *AUGMENTATION, *NETWORK, *START)}
+    return replace(plan, augmentation=replace(plan.augmentation, **changes), **rest)
+
+
+def _chosen(plan: TrainPlan, given: dict[str, Any]) -> TrainPlan:
+    """The plan with what the pictures decide where nothing was given; says what that is."""
+    from dataclasses import replace
+
+    from regnet_edge.training.choices import choices
+
+    chosen = choices(plan.data, plan.preprocessing)
+    for option, sentence in zip(("augment", "class_weights"), chosen.because, strict=False):
+        if option not in given:
+            click.echo(sentence, err=True)
+    augmentation = replace(plan.augmentation, kind=chosen.augmentation)
+    return replace(plan, augmentation=augmentation, class_weights=chosen.class_weights)
 
 
 def _fine_tuning(plan: TrainPlan | None, given: dict[str, Any]) -> TrainPlan:
@@ -181,17 +209,22 @@ def _bar(plan: TrainPlan) -> Iterator[Callable[[Progress], None]]:
         yield show
 
 
-def _report(result: TrainResult, as_json: bool) -> None:
+def _report(result: TrainResult, plan: TrainPlan, as_json: bool) -> None:
     from regnet_edge import codec
 
     if as_json:
         click.echo(codec.dumps(result), nl=False)
         return
+    kept = "" if result.kept_epoch in (0, result.epochs) else f", epoch {result.kept_epoch} kept,"
     click.echo(
         f"{result.accuracy:.2%} top-1 on {result.evaluated_images:,} {result.evaluated_on} images after "
-        f"{result.epochs} epochs on {result.train_images:,} in {result.seconds:,.0f} s"
+        f"{result.epochs} {'epoch' if result.epochs == 1 else 'epochs'}{kept} on {result.train_images:,} in "
+        f"{result.seconds:,.0f} s"
     )
     for name, accuracy in result.class_accuracy.items():
         click.echo(f"  {accuracy:7.2%}  {name}")
     click.echo(f"{result.weights}  {result.weights.stat().st_size / 1e6:.2f} MB")
     click.echo(f"next: regnet-edge convert --weights {result.weights} --target tflite")
+    click.echo(
+        f"then: regnet-edge classify out/{plan.name}-{plan.preprocessing.resolution}-fp32.tflite PICTURE"
+    )

@@ -133,6 +133,8 @@ def _second_opinions(
     artifacts = [Artifact.load(path) for path in without_sidecars(paths)]
     config = artifacts[0].request.model.config
     other = other_model(reference, config.num_classes, config.in_channels, weights)
+    for note in other.notes:
+        click.echo(f"note: {note}", err=True)
     judged = against(artifacts, other, images, count)
     if as_json:
         _print_opinions_json(judged)

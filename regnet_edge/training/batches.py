@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +27,17 @@ class Batches:
         return len(self.labels)
 
     @classmethod
-    def of(cls, images: Labelled, plan: TrainPlan) -> Batches:
-        """The images, resized and cropped once."""
-        pixels = images.fitted(plan.preprocessing).transpose(0, 3, 1, 2)
+    def of(cls, images: Labelled, plan: TrainPlan, how: Preprocessing | None = None) -> Batches:
+        """The images, resized and cropped once: as the network takes them, or larger (`plan.canvas`)."""
+        pixels = images.fitted(how or plan.preprocessing).transpose(0, 3, 1, 2)
         return cls(torch.tensor(pixels).to(plan.device), torch.tensor(images.labels).to(plan.device))
+
+    def class_weights(self, plan: TrainPlan) -> Tensor | None:
+        """What an image of each class counts in the loss, 1 on average; None where all count the same."""
+        if not plan.class_weights:
+            return None
+        counts = torch.bincount(self.labels, minlength=plan.config.num_classes)
+        return len(self) / counts.clamp(min=1) / torch.count_nonzero(counts)
 
     @property
     def fingerprint(self) -> str:
@@ -39,11 +47,16 @@ class Batches:
         return digest.hexdigest()
 
 
-def augment(pixels: Tensor, how: Augmentation, rng: torch.Generator) -> Tensor:
-    """Randomly shifted, mirrored and erased images: uint8 (n, c, h, w) to the same shape.
+def augment(pixels: Tensor, how: Augmentation, rng: torch.Generator, resolution: int = 0) -> Tensor:
+    """Images changed at random: uint8 (n, c, h, w) to (n, c, resolution, resolution), 0 for the same size.
 
     The random numbers are drawn on the CPU, so that every device sees the same images.
     """
+    changed = _photos(pixels, how, rng, resolution) if how.kind == "photos" else _shifted(pixels, how, rng)
+    return _erase(changed, how.erase, rng) if how.erase else changed
+
+
+def _shifted(pixels: Tensor, how: Augmentation, rng: torch.Generator) -> Tensor:
     n, _, h, w = pixels.shape
     device, pad = pixels.device, how.crop_padding
     shift = torch.randint(0, 2 * pad + 1, (2, n, 1), generator=rng)
@@ -53,8 +66,41 @@ def augment(pixels: Tensor, how: Augmentation, rng: torch.Generator) -> Tensor:
     columns = (torch.where(mirror, w - 1 - x, x) + shift[1]).to(device)
     padded = F.pad(pixels, (pad, pad, pad, pad))
     image = torch.arange(n, device=device)[:, None, None]
-    moved = padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-    return _erase(moved, how.erase, rng) if how.erase else moved
+    return padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _photos(pixels: Tensor, how: Augmentation, rng: torch.Generator, resolution: int) -> Tensor:
+    """A part of each image (Szegedy et al. 2014), resized bilinearly, mirrored or not, in other colours."""
+    n, c, h, w = pixels.shape
+    uniform = torch.rand(7, n, generator=rng) * 2 - 1  # -1 to 1
+    area = how.crop_scale + (1 - how.crop_scale) * (uniform[0] + 1) / 2
+    aspect = torch.exp(uniform[1] * math.log(4 / 3)).sqrt()
+    size = torch.stack((area.sqrt() * aspect, area.sqrt() / aspect)).clamp(max=1)  # of the sides x and y
+    center = uniform[2:4] * (1 - size)
+    mirror = 1 - 2 * (torch.randint(0, 2, (n,), generator=rng) * how.flip)
+    theta = torch.zeros(n, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = size[0] * mirror, size[1], center.T
+    shape = [n, c, resolution or h, resolution or w]
+    grid = F.affine_grid(theta.to(pixels.device), shape, align_corners=False)
+    cut = F.grid_sample(pixels.float(), grid, padding_mode="border", align_corners=False)
+    factors = 1 + how.jitter * uniform[4:]
+    return _recolored(cut, factors.to(pixels.device)).round().clamp(0, 255).to(torch.uint8)
+
+
+def _recolored(pixels: Tensor, factors: Tensor) -> Tensor:
+    """Brightness, contrast and saturation times the factors (3, n); gray is the mean of the channels."""
+    brightness, contrast, saturation = factors[:, :, None, None, None]
+    bright = pixels * brightness
+    mean = bright.mean((1, 2, 3), keepdim=True)
+    contrasted = mean + (bright - mean) * contrast
+    gray: Tensor = contrasted.mean(1, keepdim=True)
+    return gray + (contrasted - gray) * saturation
+
+
+def centered(pixels: Tensor, resolution: int) -> Tensor:
+    """The middle of (n, c, h, w), as it is evaluated."""
+    top, left = ((side - resolution) // 2 for side in pixels.shape[2:])
+    return pixels[:, :, top : top + resolution, left : left + resolution]
 
 
 def _erase(pixels: Tensor, side: int, rng: torch.Generator) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from regnet_edge.data import Labelled
 from regnet_edge.model import RegNet
 from regnet_edge.request import Preprocessing
-from regnet_edge.training.batches import Batches, generator, network_input
+from regnet_edge.training.batches import Batches, centered, generator, network_input
 from regnet_edge.training.plan import TrainPlan
 from regnet_edge.training.start import to_training
 
@@ -31,7 +31,8 @@ def precise_batch_norm(net: RegNet, images: Batches, plan: TrainPlan) -> None:
         norm.momentum = None  # torch's name for the plain mean over batches
     order = torch.randperm(len(images), generator=generator(plan.seed, plan.epochs))[: plan.precise_bn]
     for index in _full_batches(order, plan.batch_size):
-        net(network_input(images.pixels[index], plan.preprocessing))
+        seen = centered(images.pixels[index], plan.preprocessing.resolution)
+        net(network_input(seen, plan.preprocessing))
     for norm, momentum in zip(norms, before, strict=True):
         norm.momentum = momentum
 

@@ -19,16 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from regnet_edge import codec, weights
 from regnet_edge.errors import RegNetEdgeError, ToolError, UsageError
 from regnet_edge.files import locked, replacing, sha256_of, write_text
-from regnet_edge.model import RegNet, build
 from regnet_edge.reading import UnreadableError, parse_json_object, read_text
 from regnet_edge.request import ModelSpec, WeightsRef
-from regnet_edge.training.batches import Batches, augment, generator, network_input
+from regnet_edge.training.batches import Batches, augment, generator
 from regnet_edge.training.evaluate import _full_batches, class_accuracy, correct, precise_batch_norm
 from regnet_edge.training.plan import (
     PLAN,
@@ -40,7 +38,8 @@ from regnet_edge.training.plan import (
     TrainResult,
     read,
 )
-from regnet_edge.training.start import initial, learning, portable, to_training
+from regnet_edge.training.running import CHECKPOINT_KEYS, Run
+from regnet_edge.training.start import portable, to_training
 
 __all__ = [
     "Augmentation",
@@ -63,78 +62,6 @@ CHECKPOINT, METRICS, LOCK = "checkpoint.pt", "metrics.jsonl", ".training.lock"
 WEIGHTS, MODEL, RESULT = "model.safetensors", "model.json", "result.json"
 # what a checkpoint with wrong values raises when it is taken over
 _DAMAGED = (ValueError, TypeError, LookupError, AttributeError, RuntimeError)
-_CHECKPOINT_KEYS = frozenset({"plan", "images", "epochs_done", "net", "average", "optimizer"})
-
-
-def _first(plan: TrainPlan) -> RegNet:
-    """The network before the first step."""
-    if plan.start is None:
-        return build(plan.config, seed=plan.seed)
-    spec = ModelSpec(plan.name, plan.config, plan.start.weights, plan.preprocessing)
-    return initial(plan.start, spec, plan.seed)
-
-
-class _Run:
-    """What changes while training: the network, its average, the optimizer, and the epochs done."""
-
-    def __init__(self, plan: TrainPlan) -> None:
-        self.plan = plan
-        self.net = _first(plan).to(plan.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack device with memory_format
-        self.average: RegNet | None = copy.deepcopy(self.net) if plan.ema else None
-        groups = list(learning(self.net, plan.start))
-        self.shares = [share for _, share in groups]
-        self.optimizer = torch.optim.SGD(
-            [{"params": group} for group, _ in groups],
-            lr=plan.lr,
-            momentum=plan.momentum,
-            nesterov=plan.momentum > 0,
-            weight_decay=plan.weight_decay,
-        )
-        self.epochs_done = 0
-
-    @property
-    def result(self) -> RegNet:
-        """The network that is evaluated and kept."""
-        return self.average or self.net
-
-    def step(self, pixels: Tensor, labels: Tensor, lr: float) -> tuple[Tensor, Tensor]:
-        """One update; (loss, number of right answers) on the way."""
-        for group, share in zip(self.optimizer.param_groups, self.shares, strict=True):
-            group["lr"] = lr * share
-        x = network_input(pixels, self.plan.preprocessing)
-        with torch.autocast(self.plan.device, torch.bfloat16, enabled=self.plan.precision == "bf16"):
-            logits = self.net(x)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.plan.label_smoothing)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-        self.optimizer.step()
-        self._follow()
-        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        if self.average is not None:
-            for mean, now in zip(self.average.parameters(), self.net.parameters(), strict=True):
-                mean.lerp_(now, 1 - self.plan.ema)
-
-    def state(self, fingerprint: str) -> dict[str, Any]:
-        """The checkpoint."""
-        return {
-            "plan": codec.canonical(self.plan),
-            "images": fingerprint,
-            "epochs_done": self.epochs_done,
-            "net": self.net.state_dict(),
-            "average": self.average.state_dict() if self.average else {},
-            "optimizer": self.optimizer.state_dict(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self.net.load_state_dict(state["net"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.epochs_done = int(state["epochs_done"])
 
 
 def train(
@@ -158,13 +85,16 @@ def train(
                 f"another run trains in {out_dir} at this moment; wait for it, or choose another --out"
             )
         dataset = read(plan)
-        images = Batches.of(dataset.train, plan)
+        images = Batches.of(dataset.train, plan, plan.canvas)
         evaluation = Batches.of(dataset.evaluation, plan)
-        run = _start(plan, out_dir, images.fingerprint, resume)
-        while run.epochs_done < plan.epochs:
+        run = _start(plan, out_dir, images, resume)
+        while not run.finished:
             line = _epoch(run, images, evaluation, progress, clock)
             _keep(run, line, images.fingerprint, out_dir)
-        precise_batch_norm(run.result, images, plan)
+        if run.best.epoch:  # its statistics were made precise before it was measured
+            run.result.load_state_dict(run.best.weights)
+        else:
+            precise_batch_norm(run.result, images, plan)
         right = correct(run.result, evaluation, plan.preprocessing)
         return _finish(run, dataset, right, out_dir)
 
@@ -183,7 +113,7 @@ def measure(
     networks share them. Raises RegNetEdgeError where the loss diverges.
     """
     with _settings(plan):
-        run = _Run(plan)
+        run = Run(plan, images.class_weights(plan))
         return tuple(_epoch(run, images, evaluation, progress, clock) for _ in range(plan.epochs))
 
 
@@ -205,8 +135,8 @@ def _settings(plan: TrainPlan) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _start(plan: TrainPlan, out_dir: Path, fingerprint: str, resume: bool) -> _Run:
-    run, checkpoint = _Run(plan), out_dir / CHECKPOINT
+def _start(plan: TrainPlan, out_dir: Path, images: Batches, resume: bool) -> Run:
+    run, checkpoint = Run(plan, images.class_weights(plan)), out_dir / CHECKPOINT
     if checkpoint.exists() and not resume:
         raise UsageError(f"{out_dir} holds a training run already; pass --resume to go on, or another --out")
     if checkpoint.exists():
@@ -230,7 +160,7 @@ def _read_checkpoint(file: Path) -> dict[str, Any]:
         raise RegNetEdgeError(
             f"{file} cannot be read ({type(error).__name__}); delete it to train from the start"
         ) from error
-    if not isinstance(state, dict) or not state.keys() >= _CHECKPOINT_KEYS:
+    if not isinstance(state, dict) or not state.keys() >= CHECKPOINT_KEYS:
         raise RegNetEdgeError(f"{file} is not a training checkpoint; delete it to train from the start")
     return state
 
@@ -263,7 +193,7 @@ def _keep_metrics(out_dir: Path, epochs: int) -> None:
 
 
 def _epoch(
-    run: _Run,
+    run: Run,
     images: Batches,
     evaluation: Batches,
     progress: Callable[[Progress], None],
@@ -277,11 +207,12 @@ def _epoch(
         candidate = copy.deepcopy(run.result)
         precise_batch_norm(candidate, images, plan)
         measured = correct(candidate, evaluation, plan.preprocessing).float().mean().item()
+        run.consider(candidate, measured)
     run.epochs_done += 1
     return Metrics(epoch, plan.lr_at(epoch), loss, accuracy, measured, round(clock() - begun, 3))
 
 
-def _keep(run: _Run, line: Metrics, fingerprint: str, out_dir: Path) -> None:
+def _keep(run: Run, line: Metrics, fingerprint: str, out_dir: Path) -> None:
     """Append to the log, then replace the checkpoint: a resume drops a line that has no checkpoint."""
     content = io.BytesIO()  # torch's own writer hides a full disk behind a RuntimeError
     torch.save(run.state(fingerprint), content)
@@ -292,7 +223,7 @@ def _keep(run: _Run, line: Metrics, fingerprint: str, out_dir: Path) -> None:
 
 
 def _train_epoch(
-    run: _Run, images: Batches, progress: Callable[[Progress], None], clock: Callable[[], float]
+    run: Run, images: Batches, progress: Callable[[Progress], None], clock: Callable[[], float]
 ) -> tuple[float, float]:
     """(mean loss, accuracy) over the epoch's augmented images."""
     plan, rng, begun = run.plan, generator(run.plan.seed, run.epochs_done), clock()
@@ -301,7 +232,7 @@ def _train_epoch(
     seen = 0
     to_training(run.net, plan.start)
     for i, index in enumerate(order):
-        pixels = augment(images.pixels[index], plan.augmentation, rng)
+        pixels = augment(images.pixels[index], plan.augmentation, rng, plan.preprocessing.resolution)
         lr = plan.lr_at(run.epochs_done + i / len(order))
         loss, right = run.step(pixels, images.labels[index], lr)
         losses, hits, seen = losses + loss * len(index), hits + right, seen + len(index)
@@ -315,7 +246,7 @@ def _train_epoch(
     return losses.item() / seen, hits.item() / seen
 
 
-def _finish(run: _Run, dataset: Dataset, right: Tensor, out_dir: Path) -> TrainResult:
+def _finish(run: Run, dataset: Dataset, right: Tensor, out_dir: Path) -> TrainResult:
     plan, file = run.plan, out_dir / WEIGHTS
     net = run.result.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # as above
     told = replace(plan, data=Path(plan.data).name, start=portable(plan.start))
@@ -339,7 +270,8 @@ def _finish(run: _Run, dataset: Dataset, right: Tensor, out_dir: Path) -> TrainR
         evaluated_on=dataset.evaluated_on,
         evaluated_images=len(dataset.evaluation),
         train_images=len(dataset.train),
-        epochs=plan.epochs,
+        epochs=run.epochs_done,
+        kept_epoch=run.best.epoch or run.epochs_done,
         seconds=round(sum(json.loads(line)["seconds"] for line in lines), 3),
     )
     write_text(out_dir / RESULT, codec.dumps(result))

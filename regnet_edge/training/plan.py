@@ -21,6 +21,7 @@ from regnet_edge.training.start import Start
 
 Device = Literal["cpu", "cuda"]
 TrainPrecision = Literal["fp32", "bf16"]
+AugmentationKind = Literal["shift", "photos"]
 PLAN = "plan.json"
 FASHION = "fashion-mnist"
 FASHION_LICENCE = "MIT (Fashion-MNIST, Zalando SE 2017)"
@@ -34,19 +35,28 @@ def _require(condition: bool, sentence: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What happens to a training image: a shifted crop, a mirror image, a blank square.
+    """What happens to a training image: a crop at random, a mirror image, a blank square, other colours.
 
-    crop_padding: pixels of black on each side before the random crop; erase: side in pixels of the
-    square that is set to 0, 0 for none.
+    kind shift, for small pictures: a crop of the same size, moved by up to crop_padding pixels of black.
+    kind photos: a crop of crop_scale to all of the area and of 3:4 to 4:3, resized to the input; then
+    brightness, contrast and saturation by a factor of 1 - jitter to 1 + jitter each. erase: side in pixels
+    of the square that is set to 0, 0 for none.
     """
 
     crop_padding: int = 2
     flip: bool = True
     erase: int = 0
+    kind: AugmentationKind = "shift"
+    crop_scale: float = 0.35
+    jitter: float = 0.4
 
     def __post_init__(self) -> None:
+        known = get_args(AugmentationKind)
+        _require(self.kind in known, f"unknown augmentation {self.kind!r}; choose from {', '.join(known)}")
         _require(self.crop_padding >= 0, f"crop padding is at least 0 pixels, not {self.crop_padding}")
         _require(self.erase >= 0, f"erase is at least 0 pixels, not {self.erase}")
+        _require(0 < self.crop_scale <= 1, f"crop scale is a share in (0, 1], not {self.crop_scale:g}")
+        _require(0 <= self.jitter < 1, f"jitter lies in [0, 1), not at {self.jitter:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +67,10 @@ class TrainPlan:
     sub-folders (with train/ and val/ above them, or with a holdout). holdout: fraction of the training
     images that is kept back and evaluated instead of the test images. lr is the peak, after the
     warm-up. precise_bn: training images that set the batch norm statistics. ema: decay of the averaged
-    weights, 0 for none. evaluate_every: epochs between evaluations, 0 for the end only. start: the
-    checkpoint that is fine-tuned, None for a fresh network. Raises UsageError.
+    weights, 0 for none. evaluate_every: epochs between evaluations, 0 for the end only. patience: ends after
+    that many epochs without a better accuracy on the holdout or val/, whose best epoch is kept; 0 for never.
+    class_weights: an image counts the more, the fewer its class has. start: the checkpoint that is
+    fine-tuned, None for a fresh network. Raises UsageError.
     """
 
     config: AnyNetConfig
@@ -82,11 +94,13 @@ class TrainPlan:
     device: Device = "cpu"
     precision: TrainPrecision = "fp32"
     start: Start | None = None
+    patience: int = 0
+    class_weights: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "precise_bn", "threads"):
             _require(getattr(self, name) >= 1, f"{name} is at least 1, not {getattr(self, name)}")
-        for name in ("warmup_epochs", "weight_decay", "evaluate_every", "seed"):
+        for name in ("warmup_epochs", "weight_decay", "evaluate_every", "seed", "patience"):
             _require(getattr(self, name) >= 0, f"{name} is at least 0, not {getattr(self, name)}")
         for name in ("momentum", "label_smoothing", "ema", "holdout"):
             _require(0 <= getattr(self, name) < 1, f"{name} lies in [0, 1), not at {getattr(self, name)}")
@@ -101,8 +115,20 @@ class TrainPlan:
             f"the images have {self.preprocessing.channels} channels, "
             f"the network takes {self.config.in_channels}",
         )
+        _require(
+            not self.patience or self.evaluate_every > 0,
+            "--patience counts evaluated epochs; leave out --evaluate-every 0",
+        )
         if self.start is not None:
             self.start.check(self.config)
+
+    @property
+    def canvas(self) -> Preprocessing:
+        """How a training image is kept: as the network takes it, or as much as crops of photographs show."""
+        how = self.preprocessing
+        if self.augmentation.kind == "shift" or how.resize_px <= how.resolution:
+            return how
+        return replace(how, resolution=how.resize_px)
 
     def lr_at(self, epoch: float) -> float:
         """Learning rate after `epoch` epochs: linear warm-up from lr / 10, half-period cosine to 0."""
@@ -152,7 +178,8 @@ class Metrics:
 class TrainResult:
     """What came out: where it lies, and its top-1 accuracy as a fraction, whole and class by class.
 
-    evaluated_on: test, val or holdout; seconds: training time over all runs.
+    evaluated_on: test, val or holdout; epochs were trained, kept_epoch (from 1) is the one whose weights
+    these are; seconds: training time over all runs.
     """
 
     weights: Path
@@ -164,6 +191,7 @@ class TrainResult:
     train_images: int
     epochs: int
     seconds: float
+    kept_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +220,8 @@ def read(plan: TrainPlan) -> Dataset:
         raise DataError(f"{plan.data} has no val/ folder beside train/; add one, or pass --holdout 0.1")
     if evaluation.class_names != train.class_names:
         raise DataError(f"train/ and val/ of {plan.data} have different classes; make them the same")
+    if plan.patience and name == "test":
+        raise DataError("--patience would choose by the test images; keep some back with --holdout 0.1")
     if plan.config.num_classes < len(train.class_names):
         raise DataError(
             f"{plan.data} has {len(train.class_names)} classes, the network tells {plan.config.num_classes} "

@@ -134,6 +134,8 @@ def test_a_function_of_ones_own_and_another_file_are_references(
         f"    T.Normalize({IMAGENET.mean}, {IMAGENET.std})])\n"
         "def logits(picture):\n    return net(prep(picture)[None]).detach()\n"
         "def wrong(picture):\n    return net(prep(picture.rotate(180))[None]).detach()\n"
+        "def swapped(picture):\n    return net(prep(picture)[None].flip(1)).detach()\n"
+        "def bilinear(picture):\n    return net(prep(T.functional.resize(picture, 36))[None]).detach()\n"
     )
     own = [str(tiny_file.path), "--images", str(photos), "--reference"]
     found = CliRunner().invoke(verify, [*own, "mine:logits", "--json"])
@@ -141,11 +143,17 @@ def test_a_function_of_ones_own_and_another_file_are_references(
     (file,) = json.loads(found.stdout)["files"]
     assert file["second_opinion"]["reference"] == "mine:logits"
     assert file["second_opinion"]["top1_agreement"] == 1
-    failed = CliRunner().invoke(verify, [*own, "mine:wrong"])
-    assert failed.exit_code == 1
-    assert "from picture to answer SQNR" in failed.stderr
-    itself = other_model(str(tiny_file.path), 10, 3)
-    assert judged(tiny_file, itself, photos).second_opinion is not None
+    for name in ("wrong", "swapped", "bilinear"):
+        failed = CliRunner().invoke(verify, [*own, f"mine:{name}"])
+        assert failed.exit_code == 1, name
+        assert "SQNR" in failed.stderr
+    bare = tmp_path / "foreign.onnx"
+    bare.write_bytes(tiny_file.path.read_bytes())
+    for path in (tiny_file.path, bare):
+        found = CliRunner().invoke(verify, [*own, str(path), "--json"])
+        assert found.exit_code == 0, found.output
+        (file,) = json.loads(found.stdout)["files"]
+        assert file["second_opinion"]["reference"] == str(path)
 
 
 @pytest.mark.parametrize(

@@ -153,17 +153,20 @@ from regnet_edge.folders import read_folder
 from regnet_edge.request import Preprocessing
 how = Preprocessing("RGB", (0.5,) * 3, (0.25,) * 3, 224, resize_px=256)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-data.preprocess(data.sample(read_folder(Path(sys.argv[1])), int(sys.argv[2]), 0), how)
+drawn = data.sample(read_folder(Path(sys.argv[1])), int(sys.argv[2]), 0)
+drawn.fitted(how)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
-def test_a_folder_of_phone_photos_takes_the_memory_of_what_is_drawn(tmp_path: Path) -> None:
+@pytest.mark.parametrize("drawn", [8, 40])
+def test_a_folder_of_phone_photos_takes_the_memory_of_what_is_kept(tmp_path: Path, drawn: int) -> None:
+    """However many: training keeps all of them, cropped, calibration and verifying those that are drawn."""
     photo = Image.fromarray(RNG.integers(0, 256, (30, 40, 3), np.uint8)).resize((4032, 3024))
     photo.save(tmp_path / "0.jpg", quality=80)
     for i in range(1, 120):
         os.link(tmp_path / "0.jpg", tmp_path / f"{i}.jpg")
-    command = [sys.executable, "-c", MEASURE, str(tmp_path), "8"]
+    command = [sys.executable, "-c", MEASURE, str(tmp_path), str(drawn)]
     grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     unit = 1 if sys.platform == "darwin" else 1024
     assert grown * unit < 200e6

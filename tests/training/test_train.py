@@ -384,7 +384,7 @@ class TestCommand:
         texts = {p.name: p.help for p in command.params if isinstance(p, click.Option)}
         for name, text in texts.items():
             value = getattr(made, name, getattr(made.augmentation, name, None))
-            if value is not None and name not in ("config", "data", "flip"):
+            if value is not None and name not in ("config", "data", "flip", "preprocessing", "class_weights"):
                 assert text is not None
                 assert text.endswith(f"[default: {value}]"), name
 
