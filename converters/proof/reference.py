@@ -218,7 +218,7 @@ def _failures(opinion: SecondOpinion, artifact: Artifact, apart: str, varying_db
     exact = gate.sqnr_db > SAME_INPUT_DB / 2
     if not found and opinion.pixel_steps is None and exact and not varying_db > VARYING_DB:
         found.append(
-            f"what all answers have in common aside, SQNR {varying_db:.1f} dB is not above {VARYING_DB:g} dB: "
+            f"what all answers share aside, SQNR {varying_db:.1f} dB is not above {VARYING_DB:g} dB: "
             "it prepares pictures otherwise, or is another network"
         )
     return tuple(found)

@@ -89,11 +89,11 @@ def _photos(pixels: Tensor, how: Augmentation, rng: torch.Generator, resolution:
 
 def _recolored(pixels: Tensor, factors: Tensor) -> Tensor:
     """Brightness, contrast and saturation times the factors (3, n); gray is the mean of the channels."""
-    brightness, contrast, saturation = factors[:, :, None, None, None]
+    brightness, contrast, saturation = factors[:, :, None, None, None].unbind()
     bright = pixels * brightness
     mean = bright.mean((1, 2, 3), keepdim=True)
     contrasted = mean + (bright - mean) * contrast
-    gray: Tensor = contrasted.mean(1, keepdim=True)
+    gray = contrasted.mean(1, keepdim=True)
     return gray + (contrasted - gray) * saturation
 
 

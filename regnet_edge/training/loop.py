@@ -142,7 +142,7 @@ def _start(plan: TrainPlan, out_dir: Path, images: Batches, resume: bool) -> Run
     if checkpoint.exists():
         state = _read_checkpoint(checkpoint)
         try:
-            _check_same(plan, fingerprint, state, out_dir)
+            _check_same(plan, images.fingerprint, state, out_dir)
             run.restore(state)
         except _DAMAGED as error:
             raise RegNetEdgeError(
