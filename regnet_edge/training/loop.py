@@ -78,7 +78,7 @@ def train(
     is that of a run that was never stopped. Raises DataError for the images, UsageError for a folder
     with another plan's checkpoint, or with one at all without `resume`, or where another run is at work.
     """
-    out_dir.mkdir(parents=True, exist_ok=True)
+    _make(out_dir)
     with _settings(plan), locked(out_dir / LOCK, wait=False) as alone:
         if not alone:
             raise RegNetEdgeError(
@@ -97,6 +97,13 @@ def train(
             precise_batch_norm(run.result, images, plan)
         right = correct(run.result, evaluation, plan.preprocessing)
         return _finish(run, dataset, right, out_dir)
+
+
+def _make(out_dir: Path) -> None:
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RegNetEdgeError(f"cannot write {out_dir} ({error.strerror}); choose another folder") from error
 
 
 def measure(
