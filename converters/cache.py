@@ -35,7 +35,7 @@ LIMIT_BYTES = 5_000_000_000  # the four files of the largest RegNet, twice
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CacheEntry:
     """A cached artifact, its size with the sidecar, and when it was last asked for (seconds, epoch)."""
 
     key: str
@@ -101,7 +101,7 @@ class Cache:
             if kept is not None and kept.sha256 == artifact.sha256:
                 replace(artifact, path=kept.path).save()
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[CacheEntry]:
         """What is in the cache, last used first; damaged entries are left out."""
         return [entry for entry in map(_entry, self._folders()) if entry is not None]
 
@@ -196,11 +196,11 @@ def _read(folder: Path, *, check_hash: bool = True) -> Artifact | None:
         return None
 
 
-def _entry(folder: Path) -> Entry | None:
+def _entry(folder: Path) -> CacheEntry | None:
     artifact = _read(folder, check_hash=False)
     if artifact is None:
         return None
-    return Entry(folder.name, artifact, _size_or_zero(folder), _last_used(folder))
+    return CacheEntry(folder.name, artifact, _size_or_zero(folder), _last_used(folder))
 
 
 def _file_in(entry: Path) -> Path | None:

@@ -22,7 +22,7 @@ COMPANIONS = ("torchvision", "torchaudio", "timm", "transformers")
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class InstalledPackage:
     """An installed distribution; version is empty where it is missing, problem a sentence or empty."""
 
     name: str
@@ -38,7 +38,7 @@ class Finding:
     """
 
     name: str
-    packages: tuple[Package, ...]
+    packages: tuple[InstalledPackage, ...]
     remarks: tuple[str, ...] = ()
 
     @property
@@ -66,12 +66,12 @@ def examine() -> tuple[Finding, ...]:
     )
 
 
-def _examined(name: str) -> Package:
+def _examined(name: str) -> InstalledPackage:
     version = _version(name)
     if not version:
-        return Package(name, "", f"{name} is not installed; pip install 'regnet-edge[all]'")
+        return InstalledPackage(name, "", f"{name} is not installed; pip install 'regnet-edge[all]'")
     problem = mismatch(name, version) or _broken_need(name) or _import_failure(name)
-    return Package(name, version, problem)
+    return InstalledPackage(name, version, problem)
 
 
 def _version(name: str) -> str:

@@ -18,14 +18,16 @@ SHIPPED = "shipped"
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnImages:
     """Images whose labels are the model's classes, None where they are not known, and their origin."""
 
     images: Images | Pictures
     origin: ImagesRef
 
 
-def images_for(model: ModelSpec, folder: Path | None, count: int | None, *, exact: bool = False) -> Drawn:
+def images_for(
+    model: ModelSpec, folder: Path | None, count: int | None, *, exact: bool = False
+) -> DrawnImages:
     """`count` images of a folder, or of the shipped test images, drawn evenly; None takes all.
 
     A folder's labels count where its sub-folders match the model's classes (`classes.match`), the shipped
@@ -36,7 +38,7 @@ def images_for(model: ModelSpec, folder: Path | None, count: int | None, *, exac
     return _shipped(model, count) if folder is None else _of_folder(model, folder, count, exact)
 
 
-def _shipped(model: ModelSpec, count: int | None) -> Drawn:
+def _shipped(model: ModelSpec, count: int | None) -> DrawnImages:
     from regnet_edge import data, shipped
 
     images, found = shipped.test_images(), shipped.default_model().labels
@@ -45,17 +47,17 @@ def _shipped(model: ModelSpec, count: int | None) -> Drawn:
         images = replace(images, labels=None)
         why = f"no labels: the shipped images are Fashion-MNIST, and {model.name} has other classes"
         origin = ImagesRef(SHIPPED, len(images), remarks=(why,))
-    return Drawn(data.sample(images, min(count or len(images), len(images)), seed=0), origin)
+    return DrawnImages(data.sample(images, min(count or len(images), len(images)), seed=0), origin)
 
 
-def _of_folder(model: ModelSpec, folder: Path, count: int | None, exact: bool) -> Drawn:
+def _of_folder(model: ModelSpec, folder: Path, count: int | None, exact: bool) -> DrawnImages:
     from regnet_edge import data
     from regnet_edge.folders import read_folder
 
     every = read_folder(folder, exact=exact)
     drawn = data.sample(every, min(count or len(every), len(every)), seed=0)
     seen, origin = labelled(drawn, model.labels, model.config.num_classes)
-    return Drawn(seen, replace(origin, source=str(folder), found=len(every)))
+    return DrawnImages(seen, replace(origin, source=str(folder), found=len(every)))
 
 
 def labelled(pictures: Pictures, labels: tuple[str, ...], classes: int) -> tuple[Pictures, ImagesRef]:

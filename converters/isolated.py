@@ -32,7 +32,7 @@ from regnet_edge.lifetime import end_with
 from regnet_edge.reading import UnreadableError, parse_json, parse_json_object
 
 from .opened import ImageInput, OpenedFile
-from .quiet import Said
+from .quiet import ErrorStream
 
 if TYPE_CHECKING:
     from . import Converter, Floats
@@ -47,18 +47,18 @@ Work = Callable[..., None]  # takes a Pipe, then what it was started with
 
 def run(converter: Converter, artifact: Artifact, images: Floats) -> Floats:
     """`converter.run`: logits (n, classes); raises ArtifactError where the file kills its runtime."""
-    with contextlib.closing(Apart(artifact.path, _run_once, converter, artifact, images)) as apart:
+    with contextlib.closing(IsolatedProcess(artifact.path, _run_once, converter, artifact, images)) as apart:
         return apart.numbers()
 
 
-def running(converter: Converter, artifact: Artifact) -> Apart:
+def running(converter: Converter, artifact: Artifact) -> IsolatedProcess:
     """`converter.run` as a function of images, in one process for every call."""
-    return Apart(artifact.path, _run_often, converter, artifact)
+    return IsolatedProcess(artifact.path, _run_often, converter, artifact)
 
 
 def opened(converter: Converter, path: Path) -> OpenedFile:
     """`converter.opened`, whose file is loaded and run in one process of its own."""
-    apart = Apart(path, _open, converter, path)
+    apart = IsolatedProcess(path, _open, converter, path)
     try:
         told = codec.from_json(parse_json_object(apart.text()), _Described)
     except (UnreadableError, ValueError) as error:
@@ -68,7 +68,7 @@ def opened(converter: Converter, path: Path) -> OpenedFile:
 
 def told(path: Path, work: Callable[..., str], *given: Any) -> str:
     """The text that `work(*given)` returns in a process of its own; `path` is the file it looks into."""
-    with contextlib.closing(Apart(path, _tell, work, *given)) as apart:
+    with contextlib.closing(IsolatedProcess(path, _tell, work, *given)) as apart:
         return apart.text()
 
 
@@ -104,7 +104,7 @@ class Pipe:
         return np.frombuffer(self.line.recv_bytes(), np.float32).reshape(parse_json(shape.decode()))
 
 
-class Apart:
+class IsolatedProcess:
     """A process that works on one file; callable with images where its work answers them."""
 
     def __init__(self, path: Path, work: Work, *given: Any) -> None:
@@ -115,7 +115,7 @@ class Apart:
         said = tempfile.TemporaryFile()  # noqa: SIM115  # _end closes it
         forked = context.get_start_method() == "fork"
         inherited = (here, said.fileno(), "torch" in sys.modules) if forked else (None, None, False)
-        self._path, self._said, self._pipe = path, Said(said), Pipe(here)
+        self._path, self._said, self._pipe = path, ErrorStream(said), Pipe(here)
         self._process: Any = context.Process(  # type: ignore[attr-defined]  # both contexts have it
             target=_work, args=(there, os.getpid(), inherited, work, *given), daemon=True
         )

@@ -33,7 +33,7 @@ _NEVER_NEEDED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ErrorStream:
     """What was written on file descriptor 2 meanwhile."""
 
     stream: BinaryIO
@@ -46,7 +46,7 @@ class Said:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[Said]:
+def quiet() -> Iterator[ErrorStream]:
     """Keep a tool's running commentary from the terminal: prints, warnings, logs, file descriptor 2.
 
     What an exception says still comes through.
@@ -59,7 +59,7 @@ def quiet() -> Iterator[Said]:
             warnings.simplefilter("ignore")
             os.dup2(stream.fileno(), 2)
             with contextlib.redirect_stdout(io.StringIO()):
-                yield Said(stream)
+                yield ErrorStream(stream)
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)

@@ -26,10 +26,10 @@ from regnet_edge.request import ExportRequest
 
 from . import Assignment, assign, check_precision, target
 from .cache import Cache
-from .quiet import Said
+from .quiet import ErrorStream
 from .standing import standing
 from .tools import versions
-from .worker import ConversionJob, Task, died, read_events
+from .worker import ConversionJob, ConversionTask, died, read_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _cached(asked: Assignment, out: Path, force: bool, cache: Cache) -> Outcome 
 
 def _make(asked: Sequence[Assignment], out: Path, force: bool, progress: Progress) -> list[Outcome]:
     requests = [a.request for a in asked]
-    job = ConversionJob(tuple(Task(a.request, str(a.path(out))) for a in asked), force)
+    job = ConversionJob(tuple(ConversionTask(a.request, str(a.path(out))) for a in asked), force)
     failures: dict[int, str] = {}
     done: set[int] = set()
     with tempfile.TemporaryFile() as said:
@@ -130,7 +130,7 @@ def _make(asked: Sequence[Assignment], out: Path, force: bool, progress: Progres
                     done.add(event.task)
                 elif event.kind == "failed":
                     failures[event.task] = event.sentence
-        why = died(worker.returncode, Said(said))
+        why = died(worker.returncode, ErrorStream(said))
     return [
         Outcome(a.request, Artifact.load(a.path(out), check_hash=False))
         if i in done

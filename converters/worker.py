@@ -32,7 +32,7 @@ from regnet_edge.request import Calibration, ExportRequest
 from . import Assignment, Source, assign
 from .int8.calibration import images
 from .int8.network import network
-from .quiet import Said
+from .quiet import ErrorStream
 from .standing import standing
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ LARGE_PARAMS = 60_000_000  # from here on two conversions at once would not fit 
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class ConversionTask:
     """One file to make."""
 
     request: ExportRequest
@@ -59,7 +59,7 @@ class Task:
 class ConversionJob:
     """Files to make from one model; with force, whatever stands in their place."""
 
-    tasks: tuple[Task, ...]
+    tasks: tuple[ConversionTask, ...]
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -192,35 +192,35 @@ def run(workshop: Workshop, reporter: Reporter, slots: int) -> None:
             attempt(index, workshop, reporter)
         return
     context = multiprocessing.get_context("fork")
-    running: dict[int, Apart] = {}
+    running: dict[int, ForkedAttempt] = {}
     for index in order(workshop.asked):
         with contextlib.suppress(RegNetEdgeError):  # the attempt meets it again, and tells
             workshop.source(index)
         if len(running) >= slots:
             _wait(running, reporter)
-        said = Said(tempfile.TemporaryFile())  # noqa: SIM115  # _wait closes it
+        said = ErrorStream(tempfile.TemporaryFile())  # noqa: SIM115  # _wait closes it
         process = context.Process(target=_attempt_apart, args=(index, workshop, reporter, said))
         process.start()
-        running[index] = Apart(process, said)
+        running[index] = ForkedAttempt(process, said)
     while running:
         _wait(running, reporter)
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
+class ForkedAttempt:
     """A forked process that makes one file, and what it writes to its error stream."""
 
     process: BaseProcess
-    said: Said
+    said: ErrorStream
 
 
-def _attempt_apart(index: int, workshop: Workshop, reporter: Reporter, said: Said) -> None:
+def _attempt_apart(index: int, workshop: Workshop, reporter: Reporter, said: ErrorStream) -> None:
     end_with(workshop.owner)
     os.dup2(said.stream.fileno(), 2)
     attempt(index, workshop, reporter)
 
 
-def _wait(running: dict[int, Apart], reporter: Reporter) -> None:
+def _wait(running: dict[int, ForkedAttempt], reporter: Reporter) -> None:
     ready = multiprocessing.connection.wait([a.process.sentinel for a in running.values()])
     for index, apart in list(running.items()):
         if apart.process.sentinel in ready:
@@ -231,7 +231,7 @@ def _wait(running: dict[int, Apart], reporter: Reporter) -> None:
             apart.said.stream.close()
 
 
-def died(exitcode: int, said: Said) -> str:
+def died(exitcode: int, said: ErrorStream) -> str:
     """Why a converting process ended before it was done, by its own last words where it left some."""
     if exitcode == -signal.SIGKILL:
         return "the converting process was killed; is there enough memory?"

@@ -71,7 +71,7 @@ def onnx(module: Any, example: Any, out: str, images: Any = None) -> None:
     from onnxruntime.quantization.calibrate import CalibrationDataReader
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Reader(CalibrationDataReader):
+    class PeerReader(CalibrationDataReader):
         def __init__(self) -> None:
             self.images = iter(images)
 
@@ -83,7 +83,7 @@ def onnx(module: Any, example: Any, out: str, images: Any = None) -> None:
     quantize_static(
         out,
         out,
-        Reader(),
+        PeerReader(),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
         activation_type=QuantType.QInt8,

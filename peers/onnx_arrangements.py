@@ -27,7 +27,7 @@ ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Arrangement:
+class PeerArrangement:
     """How the quantizer is asked."""
 
     types: str
@@ -40,16 +40,16 @@ class Arrangement:
         return f"{self.types}-{self.form}-{self.part}"
 
 
-ARRANGEMENTS = tuple(Arrangement(*a) for a in product(TYPES, FORMS, PARTS))
+ARRANGEMENTS = tuple(PeerArrangement(*a) for a in product(TYPES, FORMS, PARTS))
 
 
-def quantize(source: Path, out: Path, how: Arrangement, images: NDArray[np.float32]) -> None:
+def quantize(source: Path, out: Path, how: PeerArrangement, images: NDArray[np.float32]) -> None:
     """quantize_static on a prepared fp32 file; images are float32 NCHW, read one by one."""
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.calibrate import CalibrationDataReader
 
-    class Reader(CalibrationDataReader):
+    class ArrangedReader(CalibrationDataReader):
         def __init__(self) -> None:
             self.images = iter(images)
 
@@ -63,7 +63,7 @@ def quantize(source: Path, out: Path, how: Arrangement, images: NDArray[np.float
     quantize_static(
         str(source),
         str(out),
-        Reader(),
+        ArrangedReader(),
         quant_format=QuantFormat.QDQ if how.form == "qdq" else QuantFormat.QOperator,
         op_types_to_quantize=["Conv", "Gemm"] if how.part == "convolutions" else None,
         nodes_to_exclude=grouped if how.part == "dense" else None,

@@ -9,10 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from regnet_edge.artifact import Artifact
 from regnet_edge.config import RegNetConfig
 from regnet_edge.request import ExportRequest, ModelSpec, Preprocessing, WeightsRef
+
+settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
+settings.load_profile("untimed")
 
 TINY = RegNetConfig(4, 16, 16, 2.5, 8, se_ratio=0.25, num_classes=10).anynet()
 

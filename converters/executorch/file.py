@@ -68,7 +68,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class ProgramContents:
     """The nodes of each XNNPACK graph, and the names of the kernels that run outside them."""
 
     partitions: tuple[tuple[Node, ...], ...]
@@ -90,7 +90,7 @@ class Contents:
         )
 
 
-def read_contents(path: Path) -> Contents:
+def read_contents(path: Path) -> ProgramContents:
     """What the file computes; only the program is read, not the weights behind it."""
     from executorch.exir._serialize._flatbuffer_program import _flatbuffer_to_program  # type: ignore[import-untyped]  # ships no types
 
@@ -99,7 +99,7 @@ def read_contents(path: Path) -> Contents:
         program = _flatbuffer_to_program(stream.read(header.program_bytes))
         plan = next(p for p in program.execution_plan if p.name == "forward")
         blobs = [_delegate(stream, header, program, delegate.processed) for delegate in plan.delegates]
-    return Contents(tuple(tuple(_nodes(graph)) for graph in _graphs(blobs)), tuple(_kernels(plan)))
+    return ProgramContents(tuple(tuple(_nodes(graph)) for graph in _graphs(blobs)), tuple(_kernels(plan)))
 
 
 def _delegate(stream: BinaryIO, header: Header, program: Any, place: Any) -> bytes:

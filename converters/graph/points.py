@@ -101,7 +101,7 @@ def named(config: AnyNetConfig, names: Sequence[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class GraphSpan:
     """A block or a stage: its name, the point it reads, and the point that is its output."""
 
     name: str
@@ -109,13 +109,13 @@ class Span:
     output: str
 
 
-def spans(config: AnyNetConfig) -> tuple[Span, ...]:
+def spans(config: AnyNetConfig) -> tuple[GraphSpan, ...]:
     """Every stage with its blocks behind it, in order."""
     blocks = [block.name for block in config.blocks()]
     before = dict(zip(blocks, ["stem", *blocks], strict=False))
     found = []
     for i in range(1, len(config.stages) + 1):
         mine = [name for name in blocks if name.startswith(f"s{i}.")]
-        found.append(Span(f"s{i}", before[mine[0]], mine[-1]))
-        found += [Span(name, before[name], name) for name in mine]
+        found.append(GraphSpan(f"s{i}", before[mine[0]], mine[-1]))
+        found += [GraphSpan(name, before[name], name) for name in mine]
     return tuple(found)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from regnet_edge.errors import ToolError
 
-from .debian import Package, unpack
+from .debian import DebianPackage, unpack
 
 EMULATOR, COMPILER, SYSROOT = "trixie-amd64", "bookworm-amd64", "bookworm-arm64"
 MANYLINUX = ("2_34", "2_28", "2_27", "2_17")
@@ -30,7 +30,7 @@ def build(folder: Path, lines: Sequence[str], progress: Callable[[str], None]) -
             "AArch64 is emulated on x86-64 Linux only; on an arm64 machine verify --isa arm64 runs without"
         )
     folder.mkdir()
-    debs = [Package.parse(line) for line in lines if "/" in line.partition("==")[0]]
+    debs = [DebianPackage.parse(line) for line in lines if "/" in line.partition("==")[0]]
     progress(f"fetching {len(debs)} Debian packages: qemu, a sysroot, a cross compiler")
     unpack(debs, folder)
     shutil.move(folder / EMULATOR / "usr" / "bin" / "qemu-aarch64", folder / "qemu")

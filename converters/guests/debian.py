@@ -35,7 +35,7 @@ _FOLDERS = ("state/lists/partial", "cache/archives/partial", "etc/sources.list.d
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Package:
+class DebianPackage:
     """One pinned package: `suite/arch/name==version --hash=sha256:...` in a list."""
 
     suite: str
@@ -45,7 +45,7 @@ class Package:
     sha256: str
 
     @classmethod
-    def parse(cls, line: str) -> Package:
+    def parse(cls, line: str) -> DebianPackage:
         """The package that a line of a list pins."""
         what, _, sha256 = line.partition(" --hash=sha256:")
         place, _, version = what.partition("==")
@@ -58,7 +58,7 @@ class Package:
         return f"{self.suite}-{self.arch}"
 
 
-def unpack(packages: Sequence[Package], into: Path) -> None:
+def unpack(packages: Sequence[DebianPackage], into: Path) -> None:
     """Fetch, check and unpack them, each into the tree of its suite and architecture below `into`.
 
     Raises ToolError where apt or a package cannot be had, or a package is not the pinned one.
@@ -85,7 +85,7 @@ def _mirror() -> str:
     return address
 
 
-def _unpack(packages: Sequence[Package], apt: Path, tree: Path, mirror: str) -> None:
+def _unpack(packages: Sequence[DebianPackage], apt: Path, tree: Path, mirror: str) -> None:
     suite, arch = packages[0].suite, packages[0].arch
     for inner in _FOLDERS:
         (apt / inner).mkdir(parents=True)
@@ -120,7 +120,7 @@ def _apt(configuration: Path, verb: str, what: str, *names: str) -> None:
         )
 
 
-def _unpack_one(package: Package, folder: Path, tree: Path) -> None:
+def _unpack_one(package: DebianPackage, folder: Path, tree: Path) -> None:
     [file] = folder.glob(f"{package.name}_*.deb")
     if sha256_of(file) != package.sha256:
         raise ToolError(

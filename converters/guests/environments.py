@@ -41,7 +41,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
+class GuestEnvironment:
     """One that is there; current: made from the list that this version of the project ships."""
 
     name: str
@@ -83,17 +83,17 @@ def folder() -> Path:
     return Path(named) if named else platformdirs.user_data_path("regnet-edge") / "environments"
 
 
-def find(name: str) -> Environment | None:
+def find(name: str) -> GuestEnvironment | None:
     """The environment if it has been made."""
     path, wanted = folder() / name, recipe(name)
     try:
         note = read_json_object(path / _NOTE)
     except (OSError, ValueError):
         return None
-    return Environment(name, path, size_of(path), note == codec.to_json(wanted))
+    return GuestEnvironment(name, path, size_of(path), note == codec.to_json(wanted))
 
 
-def require(name: str) -> Environment:
+def require(name: str) -> GuestEnvironment:
     """The environment, made from the current list; raises ToolError that says how to make it."""
     found = find(name)
     if found is None:
@@ -105,7 +105,7 @@ def require(name: str) -> Environment:
     return found
 
 
-def create(name: str, progress: Progress = lambda _: None) -> Environment:
+def create(name: str, progress: Progress = lambda _: None) -> GuestEnvironment:
     """Make the environment, or keep the one that is there and current.
 
     Raises ToolError that names the package which cannot be installed; nothing is left behind then.

@@ -25,14 +25,14 @@ LARGEST = 1e4  # of a single factor, so that a channel that is nearly dead stays
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class LayerPair:
     """A layer, and those that read its output channel by channel, their names in the definition."""
 
     writer: str
     readers: tuple[str, ...]
 
 
-def pairs(net: RegNet) -> Iterator[Pair]:
+def pairs(net: RegNet) -> Iterator[LayerPair]:
     """The layers of a folded network that are joined by nothing but ReLU and the gate."""
     if net.config.activation != "relu":
         raise UsageError(
@@ -43,11 +43,11 @@ def pairs(net: RegNet) -> Iterator[Pair]:
         return
     for block in net.config.blocks():
         name = block.name
-        yield Pair(f"{name}.a.conv", (f"{name}.b.conv",))
+        yield LayerPair(f"{name}.a.conv", (f"{name}.b.conv",))
         gate = (f"{name}.se.reduce",) if block.c_se else ()
-        yield Pair(f"{name}.b.conv", (f"{name}.c.conv", *gate))
+        yield LayerPair(f"{name}.b.conv", (f"{name}.c.conv", *gate))
         if block.c_se:
-            yield Pair(f"{name}.se.reduce", (f"{name}.se.expand",))
+            yield LayerPair(f"{name}.se.reduce", (f"{name}.se.expand",))
 
 
 def equalized(net: RegNet) -> RegNet:

@@ -72,7 +72,7 @@ class Mixture:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class JudgedNet:
     """A folded network, the ranges that calibration gives it, and the images that judge it.
 
     coarse is the network with its weights rounded, exact the logits of the network itself. labels: None
@@ -94,7 +94,7 @@ class Subject:
         method: Method,
         judges: Floats,
         labels: NDArray[np.int64] | None,
-    ) -> Subject:
+    ) -> JudgedNet:
         """Observe the ranges of every point on the calibration images, and round the weights."""
         found = ranges(method, lambda: _observe(net, calibration))
         exact = np.concatenate([values["head"] for values in _observe(net, judges)])[: len(judges)]
@@ -151,14 +151,14 @@ def choose(model: ModelSpec, calibration: Calibration, limit: float, *, equalize
         drawn = images_for(model, None, JUDGES).images
         judges, labels = preprocess(drawn, model.preprocessing), drawn.labels
     net = network(model, equalize=equalize)
-    return mixture(Subject.of(net, seen, calibration.method, judges, labels), limit)
+    return mixture(JudgedNet.of(net, seen, calibration.method, judges, labels), limit)
 
 
-def mixture(subject: Subject, limit: float) -> Mixture:
+def mixture(subject: JudgedNet, limit: float) -> Mixture:
     """The layers to keep so that the loss is at most `limit`; all that helps where that is not enough."""
     floats: set[str] = set()
     kept: list[Kept] = []
-    loss, search = subject.loss(floats), Search(subject)
+    loss, search = subject.loss(floats), FloatSearch(subject)
     while loss > limit and (best := search.best(floats)) is not None:
         cost = best.cost(subject.net, floats)
         floats |= set(best.layers)
@@ -194,14 +194,14 @@ def _candidates(net: RegNet) -> Iterator[Candidate]:
 
 
 @dataclass(slots=True)
-class Search:
+class FloatSearch:
     """Candidates by the noise that each takes away per byte, as they were last measured.
 
     What a candidate gains shrinks as others are taken, so one that is measured anew and is still the
     first need not be compared with the rest (Minoux, 1978).
     """
 
-    subject: Subject
+    subject: JudgedNet
     gains: dict[Candidate, float] = field(default_factory=dict)
 
     def best(self, floats: Collection[str]) -> Candidate | None:
@@ -226,7 +226,7 @@ class Search:
         return (now - left) / (1 + candidate.cost(self.subject.net, floats))
 
 
-def _pruned(subject: Subject, found: Mixture) -> Mixture:
+def _pruned(subject: JudgedNet, found: Mixture) -> Mixture:
     """Without what later finds made superfluous, the most expensive first."""
     for kept in sorted(found.kept, key=lambda k: -k.bytes):
         fewer = tuple(k for k in found.kept if k is not kept)

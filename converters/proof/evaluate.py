@@ -83,7 +83,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class PairedDifference:
     """Two files on the same pictures by McNemar's exact test.
 
     first_only, second_only: pictures that only that one gets right. p: how likely chance alone parts them
@@ -122,7 +122,7 @@ def evaluate(
     folder: Path,
     count: int | None = None,
     progress: Callable[[str, int, int], None] = lambda file, done, of: None,
-) -> tuple[tuple[Evaluation, ...], tuple[Difference, ...]]:
+) -> tuple[tuple[Evaluation, ...], tuple[PairedDifference, ...]]:
     """Every file on the pictures of a folder of classes, and every pair of files.
 
     count: draw so many, evenly, the same for all; all of them by default. Raises DataError where the
@@ -201,14 +201,14 @@ def wilson(right: int, images: int) -> tuple[float, float]:
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
-def mcnemar(first: Answers, second: Answers) -> Difference:
+def mcnemar(first: Answers, second: Answers) -> PairedDifference:
     """McNemar's test (1947), exact: of the pictures that one alone gets right, half would be each one's."""
     from scipy.stats import binomtest  # type: ignore[import-untyped]  # scipy ships no types
 
     a = int(np.count_nonzero(first.right & ~second.right))
     b = int(np.count_nonzero(second.right & ~first.right))
     p = float(binomtest(a, a + b, 0.5).pvalue) if a + b else 1.0
-    return Difference(first.evaluation.file, second.evaluation.file, a, b, p)
+    return PairedDifference(first.evaluation.file, second.evaluation.file, a, b, p)
 
 
 def matrix(evaluation: Evaluation) -> tuple[tuple[str, ...], Ints]:

@@ -28,7 +28,7 @@ SUSPECT_DB = 6.0  # noise of twice the amplitude that the others have among them
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class FilePair:
     """Two files by name; the first one is the signal of the SQNR."""
 
     first: str
@@ -42,9 +42,9 @@ class Matrix:
     """Every pair of the files `names` on the same images."""
 
     names: tuple[str, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[FilePair, ...]
 
-    def between(self, first: str, second: str) -> Pair:
+    def between(self, first: str, second: str) -> FilePair:
         """The pair of two names, in either order."""
         return next(p for p in self.pairs if {p.first, p.second} == {first, second})
 
@@ -74,7 +74,7 @@ def of_runs(runs: Sequence[Ran]) -> Matrix:
         raise UsageError(f"an agreement matrix is about one network, not {len(models)}; verify them apart")
     names = _names([ran.artifact for ran in runs])
     pairs = [
-        Pair(a, b, sqnr_db(x.logits, y.logits), agreement(x.logits, y.logits))
+        FilePair(a, b, sqnr_db(x.logits, y.logits), agreement(x.logits, y.logits))
         for (a, x), (b, y) in itertools.combinations(zip(names, runs, strict=True), 2)
     ]
     return Matrix(names, tuple(pairs))

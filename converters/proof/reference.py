@@ -30,7 +30,7 @@ from .parity import GATES
 from .preprocessing_differs import explanation
 
 if TYPE_CHECKING:
-    from ..images import Drawn
+    from ..images import DrawnImages
 
 Floats = NDArray[np.float32]
 
@@ -72,7 +72,7 @@ class _Seen:
 def second_opinion(
     artifact: Artifact,
     other: OtherModel,
-    drawn: Drawn,
+    drawn: DrawnImages,
     progress: Callable[[int], None] = lambda _: None,
 ) -> SecondOpinion:
     """How near the file comes to the other model: its pixels, its answers on equal pixels, and the whole."""
@@ -175,7 +175,7 @@ def _why(other: OtherModel, piece: Labelled, how: Preprocessing) -> str:
 
 
 def _judged(
-    artifact: Artifact, other: OtherModel, drawn: Drawn, seen: list[_Seen], steps: _Steps, why: str
+    artifact: Artifact, other: OtherModel, drawn: DrawnImages, seen: list[_Seen], steps: _Steps, why: str
 ) -> SecondOpinion:
     wanted, found = np.concatenate([s.wanted for s in seen]), np.concatenate([s.found for s in seen])
     pieces = [s.found_on_theirs for s in seen if s.found_on_theirs is not None]

@@ -24,7 +24,7 @@ PARTS = ("models/", "golden/", layout.INDEX)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ApkPart:
     """What one kind of content takes in a package, in bytes of the file."""
 
     name: str
@@ -43,7 +43,7 @@ class Bundle:
     signer: str
     download_bytes: int
     installed_bytes: int
-    parts: tuple[Part, ...]
+    parts: tuple[ApkPart, ...]
 
 
 def find_base(base: Path | None, abi: str) -> Path:
@@ -142,13 +142,13 @@ def describe(path: Path, abi: str) -> Bundle:
     return Bundle(path, abi, signing.verify(path), total, total + unpacked, _parts(sizes, total))
 
 
-def _parts(sizes: Mapping[str, tuple[int, int]], total: int) -> tuple[Part, ...]:
+def _parts(sizes: Mapping[str, tuple[int, int]], total: int) -> tuple[ApkPart, ...]:
     """Each library and model, the code, the golden data, the resources, and the rest."""
     found: dict[str, int] = {}
     for name, (packed, _) in sizes.items():
         found[_part(name)] = found.get(_part(name), 0) + packed
     found["alignment, directory, signature"] = total - sum(found.values())
-    return tuple(Part(n, b) for n, b in sorted(found.items(), key=lambda item: -item[1]))
+    return tuple(ApkPart(n, b) for n, b in sorted(found.items(), key=lambda item: -item[1]))
 
 
 def _part(name: str) -> str:

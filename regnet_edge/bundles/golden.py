@@ -33,7 +33,7 @@ TEST_BYTES = 8 << 20  # a set of test images is no bigger than this, whatever th
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class GoldenPicture:
     """A picture as PNG, with its class where that is known."""
 
     file: str
@@ -70,7 +70,7 @@ class Golden:
     trained: bool
     preprocessing: Preprocessing
     classes: int
-    pictures: tuple[Picture, ...]
+    pictures: tuple[GoldenPicture, ...]
     inputs: str
     logits: str
     test: LabelledSet | None
@@ -146,7 +146,7 @@ def _header(model: ModelSpec, pictures: data.Images, test: LabelledSet | None, f
         trained=model.weights.trained,
         preprocessing=model.preprocessing,
         classes=model.config.num_classes,
-        pictures=tuple(Picture(f"picture-{i}.png", label) for i, label in enumerate(labels)),
+        pictures=tuple(GoldenPicture(f"picture-{i}.png", label) for i, label in enumerate(labels)),
         inputs="inputs.f32",
         logits="logits.f32",
         test=test,

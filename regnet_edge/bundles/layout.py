@@ -21,7 +21,7 @@ INDEX = "index.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BundleEntry:
     """One artifact of the folder: paths relative to it, with forward slashes; key is its request's hash."""
 
     file: str
@@ -37,7 +37,7 @@ def lay_out(
     images: Path | None = None,
     weights: str = "",
     force: bool = False,
-) -> tuple[Entry, ...]:
+) -> tuple[BundleEntry, ...]:
     """Copy the artifacts into the folder and make each model's golden data there, once a model.
 
     The folder is empty or missing before. Raises ArtifactError for a file that nobody has verified, or
@@ -61,12 +61,12 @@ def lay_out(
         for path in (artifact.path, artifact.sidecar):
             shutil.copyfile(path, folder / "models" / path.name)
         file, sidecar = f"models/{artifact.path.name}", f"models/{artifact.sidecar.name}"
-        entries.append(Entry(file, sidecar, made[model], artifact.request.key))
+        entries.append(BundleEntry(file, sidecar, made[model], artifact.request.key))
     write_index(entries, folder)
     return tuple(entries)
 
 
-def write_index(entries: Sequence[Entry], folder: Path) -> None:
+def write_index(entries: Sequence[BundleEntry], folder: Path) -> None:
     """Write the list of the folder's artifacts."""
     index = {"version": VERSION, "artifacts": codec.to_json(tuple(entries))}
     write_text(folder / INDEX, json.dumps(index, indent=1) + "\n")
@@ -87,12 +87,12 @@ def check(artifact: Artifact) -> None:
         )
 
 
-def read_index(folder: Path) -> tuple[Entry, ...]:
+def read_index(folder: Path) -> tuple[BundleEntry, ...]:
     """The entries of a folder; raises ArtifactError where there is no index of this version."""
     try:
         stated = read_json_object(folder / INDEX)
         if stated.get("version") != VERSION:
             raise ValueError(f"it is not of version {VERSION}")
-        return codec.from_json(stated["artifacts"], tuple[Entry, ...])
+        return codec.from_json(stated["artifacts"], tuple[BundleEntry, ...])
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise ArtifactError(f"{folder} is no bundle ({error}); make it with regnet-edge bundle") from error

@@ -26,7 +26,7 @@ _MAP = re.compile(r"^//# sourceMappingURL=.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class NpmPackage:
     """An npm package at the one version that is used; sha512 is npm's `integrity` of its tarball."""
 
     name: str
@@ -39,12 +39,12 @@ class Package:
         return f"{self.name.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
 
 
-CORE = Package(
+CORE = NpmPackage(
     "@litertjs/core",
     VERSION,
     "PlGmbMOq9WitX7FO0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ==",
 )
-WASM_UTILS = Package(
+WASM_UTILS = NpmPackage(
     "@litertjs/wasm-utils",
     VERSION,
     "4fJiw6tBQnIs+0jH/OQ16nYOiSl8/+zZnn5h2ul8aTKHi05sVqZW580Tmk78pC2kT39A9OYBVdFawteZ/sI1kQ==",
@@ -106,7 +106,7 @@ def _pack(folder: Path) -> None:
         raise ToolError(f"npm cannot fetch LiteRT.js ({reason[:80]}); check the network, or {by_hand}")
 
 
-def _checked(folder: Path, package: Package) -> Path:
+def _checked(folder: Path, package: NpmPackage) -> Path:
     """The package's tarball in the folder; raises ToolError where it is missing or another one."""
     path = folder / package.tarball
     if not path.is_file():

@@ -128,13 +128,13 @@ def _subject(artifact: Artifact) -> Mapping[str, Any]:
     return {"model": codec.to_json(trial.model), "artifact": codec.to_json(trial.subject)}
 
 
-class Site:
+class BundleSite:
     """A bundle's folder that grows: what `regnet-edge benchmark --host web` serves."""
 
     def __init__(self, folder: Path, litert: Path, artifacts: Sequence[Artifact] = ()) -> None:
         self.folder = folder
         self._artifacts: list[Artifact] = []
-        self._entries: list[layout.Entry] = []
+        self._entries: list[layout.BundleEntry] = []
         copy_page(folder, litert)
         self._take(artifacts)
 

@@ -22,7 +22,7 @@ _MEASUREMENT = '"timing":'
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TableSource:
     """Tables as they were named, and how they become sets of networks with a number each."""
 
     tables: tuple[Path, ...]

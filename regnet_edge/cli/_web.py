@@ -81,7 +81,7 @@ def _site_of(artifacts: Sequence[Artifact]) -> Callable[[Path], Site]:
     def make(folder: Path) -> Site:
         from regnet_edge.bundles import litert_js, web
 
-        return web.Site(folder, litert_js.require(progress=_tell), artifacts)
+        return web.BundleSite(folder, litert_js.require(progress=_tell), artifacts)
 
     return make
 

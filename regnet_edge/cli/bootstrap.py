@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from regnet_edge.cli._analysis import Source, figure, source_options
+from regnet_edge.cli._analysis import TableSource, figure, source_options
 
 if TYPE_CHECKING:
     from regnet_edge.design_space.bootstrap import Best
@@ -34,9 +34,9 @@ class Options:
     plot: Path | None
 
     @property
-    def source(self) -> Source:
+    def source(self) -> TableSource:
         """The tables that are meant."""
-        return Source(self.tables, self.value, self.by, self.where, self.match)
+        return TableSource(self.tables, self.value, self.by, self.where, self.match)
 
 
 @click.command(name="bootstrap")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from regnet_edge.cli._analysis import Source, figure, source_options
+from regnet_edge.cli._analysis import TableSource, figure, source_options
 from regnet_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ class Options:
     title: str
 
     @property
-    def source(self) -> Source:
+    def source(self) -> TableSource:
         """The tables that are meant; raises UsageError for options that exclude each other."""
         if self.pair and self.normalise:
             raise UsageError(
                 "--pair compares networks one by one and --normalise weights them; leave one out"
             )
-        return Source(self.tables, self.value, self.by, self.where, self.match)
+        return TableSource(self.tables, self.value, self.by, self.where, self.match)
 
 
 @click.command(name="edf")

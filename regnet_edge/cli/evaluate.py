@@ -13,7 +13,7 @@ import click
 from regnet_edge.cli._pictures import PICTURE_NAMES, picture_options
 
 if TYPE_CHECKING:
-    from regnet_edge.converters.proof.evaluate import Difference, Evaluation
+    from regnet_edge.converters.proof.evaluate import Evaluation, PairedDifference
 
 MOST_CLASSES = 20  # of a matrix that is printed as a table
 MOST_MISTAKES = 10  # that are named where there are more classes
@@ -72,7 +72,7 @@ def command(**options: Any) -> None:
         _print_text(evaluations, differences, typed.plot)
 
 
-def _print_json(evaluations: Sequence[Evaluation], differences: Sequence[Difference]) -> None:
+def _print_json(evaluations: Sequence[Evaluation], differences: Sequence[PairedDifference]) -> None:
     from regnet_edge import codec
 
     pairs = [{**codec.to_json(d), "sentence": d.sentence} for d in differences]
@@ -81,7 +81,7 @@ def _print_json(evaluations: Sequence[Evaluation], differences: Sequence[Differe
 
 
 def _print_text(
-    evaluations: Sequence[Evaluation], differences: Sequence[Difference], plot: Path | None
+    evaluations: Sequence[Evaluation], differences: Sequence[PairedDifference], plot: Path | None
 ) -> None:
     from regnet_edge.cli._tables import print_table
 

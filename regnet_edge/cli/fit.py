@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from regnet_edge.cli._analysis import Source, figure, read
+from regnet_edge.cli._analysis import TableSource, figure, read
 
 if TYPE_CHECKING:
     from regnet_edge.design_space.rule_fit import Grid, LineFit, NetFit, PopulationFits
@@ -33,9 +33,9 @@ class Options:
     as_json: bool
 
     @property
-    def source(self) -> Source:
+    def source(self) -> TableSource:
         """The tables that are meant."""
-        return Source(tuple(Path(t) for t in self.targets), self.value, self.by, self.where)
+        return TableSource(tuple(Path(t) for t in self.targets), self.value, self.by, self.where)
 
     def grid(self, wm_step: float) -> Grid:
         """What is searched; `wm_step` where none was typed."""
@@ -90,13 +90,13 @@ def _is_table(path: Path) -> bool:
 
 def _fit_nets(options: Options) -> None:
     from regnet_edge import codec, configs
-    from regnet_edge.design_space.net_plots import Drawn, widths_picture
+    from regnet_edge.design_space.net_plots import NetOutline, widths_picture
     from regnet_edge.design_space.rule_fit import GRID, fit_net
 
     grid = options.grid(GRID.wm_step)
     found = [fit_net(d.name, d.config, grid) for d in map(configs.read, options.targets)]
     if options.plot:
-        widths_picture([Drawn(n.name, n.block_widths, n.fit) for n in found]).write(options.plot)
+        widths_picture([NetOutline(n.name, n.block_widths, n.fit) for n in found]).write(options.plot)
         click.echo(f"drawn: {options.plot}", err=True)
     if options.as_json:
         click.echo(codec.dumps(found), nl=False)
@@ -150,13 +150,13 @@ def _draw(
     best: int,
 ) -> None:
     """One set: its best networks' widths and their line; several: the distributions of e_fit."""
-    from regnet_edge.design_space.net_plots import Drawn, e_fit_picture, widths_picture
+    from regnet_edge.design_space.net_plots import NetOutline, e_fit_picture, widths_picture
 
     if len(sets) > 1:
         e_fit_picture(fits).write(path)
     else:
         records = sets[0].best(best).table.records
-        drawn = [Drawn(r.name, r.shape.block_widths) for r in records if r.shape and r.shape.widths]
+        drawn = [NetOutline(r.name, r.shape.block_widths) for r in records if r.shape and r.shape.widths]
         widths_picture(drawn, (lines[sets[0].name].slope,)).write(path)
     click.echo(f"drawn: {path}", err=True)
 

@@ -13,7 +13,7 @@ from regnet_edge.cli.sweep import FOLDER, Where, run_and_report, where_options
 
 if TYPE_CHECKING:
     from regnet_edge.design_space.study import Study
-    from regnet_edge.design_space.study_report import ArmSummary, Outcome
+    from regnet_edge.design_space.study_report import ArmSummary, ComparisonOutcome
 
 OUT = click.option("--out", type=FOLDER, required=True, help="Folder of the records.")
 STUDY = click.option(
@@ -182,7 +182,7 @@ def _print_arms(arms: tuple[ArmSummary, ...]) -> None:
     print_table(("arm", "nets", "failed", "least error %", "median", "mean"), rows)
 
 
-def _print(answers: tuple[Outcome, ...]) -> None:
+def _print(answers: tuple[ComparisonOutcome, ...]) -> None:
     from regnet_edge.cli._tables import print_table
 
     rows = [

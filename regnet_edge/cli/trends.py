@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from regnet_edge.cli._analysis import Source, figure, source_options
+from regnet_edge.cli._analysis import TableSource, figure, source_options
 
 if TYPE_CHECKING:
     from regnet_edge.design_space.tables import Scored
-    from regnet_edge.design_space.trends import ComplexityTrend, Pair, Trends
+    from regnet_edge.design_space.trends import ComplexityTrend, ParameterPair, Trends
     from regnet_edge.drawing import Picture
 
 
@@ -34,9 +34,9 @@ class Options:
     plot: Path | None
 
     @property
-    def source(self) -> Source:
+    def source(self) -> TableSource:
         """The tables that are meant."""
-        return Source(self.tables, self.value, self.by, self.where, self.match)
+        return TableSource(self.tables, self.value, self.by, self.where, self.match)
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -137,7 +137,7 @@ def _print_parameters(made: Trends) -> None:
     )  # fmt: skip
 
 
-def _print_pair(pair: Pair) -> None:
+def _print_pair(pair: ParameterPair) -> None:
     best = pair.best
     x, y = (" to ".join(map(figure, span)) for span in (best.x, best.y))
     click.echo(

@@ -18,7 +18,7 @@ from regnet_edge.reading import parse_json
 from regnet_edge.training.plan import Device
 
 from .population import Task, Trainer
-from .records import Record, Subject
+from .records import Record, TrainingSubject
 
 PATIENCE_S = 60  # for the scheduler to answer, and for its first worker
 
@@ -26,7 +26,7 @@ _one_at_a_time = threading.Lock()  # torch's threads and seeds belong to the pro
 
 
 def train_all(
-    task: Task, subjects: Sequence[Subject], address: str, device: Device = "cpu"
+    task: Task, subjects: Sequence[TrainingSubject], address: str, device: Device = "cpu"
 ) -> Iterator[Record]:
     """The records of all subjects as they end, from whatever workers the scheduler at `address` has.
 
@@ -64,7 +64,7 @@ def _await_workers(client: Any, address: str) -> None:
         ) from error
 
 
-def _answer(task: Task, subject: Subject, error: BaseException | None, future: Any) -> Record:
+def _answer(task: Task, subject: TrainingSubject, error: BaseException | None, future: Any) -> Record:
     """The record, or the failure that a network's own fault is; what would end every network is raised."""
     if error is None:
         return codec.from_json(parse_json(future.result()), Record)
@@ -82,7 +82,7 @@ def _train(task: str, subject: str, device: Device) -> str:
     """On a worker: the record of one network as JSON."""
     with _one_at_a_time:
         trainer = _trainer(task, device)
-        return codec.canonical(trainer.record(codec.from_json(json.loads(subject), Subject)))
+        return codec.canonical(trainer.record(codec.from_json(json.loads(subject), TrainingSubject)))
 
 
 @lru_cache(maxsize=1)

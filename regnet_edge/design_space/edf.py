@@ -211,7 +211,7 @@ def shared_range(sets: tuple[Scored, ...], column: str) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class RandomSearch:
     """The least error that a random search of k networks finds: mean and standard deviation."""
 
     networks: int
@@ -219,7 +219,7 @@ class Search:
     sd: float
 
 
-def random_search(edf: Edf, most: int = 4096) -> tuple[Search, ...]:
+def random_search(edf: Edf, most: int = 4096) -> tuple[RandomSearch, ...]:
     """The search of k = 1, 2, 4 ... `most` networks drawn with replacement by their weights.
 
     Exact: the least of k draws is e_i with probability S_i^k - S_(i+1)^k, where S_i is the weight of the
@@ -232,5 +232,5 @@ def random_search(edf: Edf, most: int = 4096) -> tuple[Search, ...]:
         chances = rest[:-1] ** k - rest[1:] ** k
         mean = float(chances @ edf.errors)
         spread = float(chances @ (edf.errors - mean) ** 2)
-        found.append(Search(int(k), mean, float(np.sqrt(spread))))
+        found.append(RandomSearch(int(k), mean, float(np.sqrt(spread))))
     return tuple(found)

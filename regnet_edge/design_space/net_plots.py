@@ -25,7 +25,7 @@ _NAMED = 6  # networks that get a colour and a place in the legend
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class NetOutline:
     """A network for the picture of widths: the width of each block, and the rule that fits it."""
 
     name: str
@@ -33,7 +33,7 @@ class Drawn:
     fit: RuleFit | None = None
 
 
-def widths_picture(nets: Sequence[Drawn], slopes: Sequence[float] = ()) -> Picture:
+def widths_picture(nets: Sequence[NetOutline], slopes: Sequence[float] = ()) -> Picture:
     """Width against block index on a logarithmic axis, u_j of each fit dashed, lines slope (j + 1) black.
 
     A few networks are named in colours; many are grey.

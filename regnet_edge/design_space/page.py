@@ -27,7 +27,7 @@ _BEST = 20  # networks whose line is fitted, as in the paper
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class SetSection:
     """One set: its trends, the line nearest to its best networks, pictures, and every network."""
 
     name: str
@@ -50,7 +50,7 @@ class StudyPage:
     contrasts: tuple[Contrast, ...]
     fits: tuple[FitSummary, ...]
     pictures: tuple[tuple[str, str], ...]
-    sections: tuple[Section, ...]
+    sections: tuple[SetSection, ...]
 
 
 def study_page(sets: Sequence[Scored], *, title: str, source: str, seed: int = 0) -> StudyPage:
@@ -122,7 +122,7 @@ def _pictures(
     return tuple((name, picture.svg()) for name, picture in found)
 
 
-def _section(found: Scored, seed: int) -> Section:
+def _section(found: Scored, seed: int) -> SetSection:
     trends = study_trends(found, (), (), 0.25, seed)
     pictures = []
     if trends.parameters:
@@ -132,7 +132,7 @@ def _section(found: Scored, seed: int) -> Section:
         pictures.append(("Complexity of the best quarter", complexity_of(found, trends).svg()))
     shapes = [r.shape for r in found.best(_BEST).table.records if r.shape and r.shape.widths]
     line = line_fit(shapes) if shapes else None
-    return Section(found.name, trends, line, tuple(pictures), _networks(found))
+    return SetSection(found.name, trends, line, tuple(pictures), _networks(found))
 
 
 def _networks(found: Scored) -> tuple[tuple[str, ...], ...]:

@@ -12,7 +12,7 @@ from regnet_edge.drawing import COLORS, LINE, Picture, plain_ticks
 from .bootstrap import Best
 from .edf import LEVEL, Edf, random_search
 from .tables import Booleans, Floats, Scored
-from .trends import ComplexityTrend, Pair, Trends
+from .trends import ComplexityTrend, ParameterPair, Trends
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,7 +121,7 @@ def _panels(figure: Figure, count: int, columns: int = 3) -> list[Axes]:
     return grid[:count]
 
 
-def pairs_picture(found: Scored, pairs: Sequence[Pair]) -> Picture:
+def pairs_picture(found: Scored, pairs: Sequence[ParameterPair]) -> Picture:
     """Two parameters at a time, each network a dot that is the darker the better it is."""
     from scipy.stats import rankdata  # type: ignore[import-untyped]  # scipy ships no types
 

@@ -22,7 +22,7 @@ from regnet_edge.config import AnyNetConfig, RegNetConfig, Stage
 from regnet_edge.errors import DataError, ToolError, UsageError
 from regnet_edge.training.plan import Augmentation, Dataset, Device, TrainPlan, adapt, read_source
 
-from .records import Record, Rule, Subject
+from .records import Record, Rule, TrainingSubject
 from .sampling import Drawn
 from .stage_counts import Frame
 
@@ -59,7 +59,7 @@ class Task:
         if not 0 <= self.holdout < 1:
             raise UsageError(f"holdout lies in [0, 1), not at {self.holdout}")
 
-    def plan(self, subject: Subject, device: Device = "cpu") -> TrainPlan:
+    def plan(self, subject: TrainingSubject, device: Device = "cpu") -> TrainPlan:
         """The plan of one network; raises UsageError where its classes or channels are not the images'."""
         config, how = adapt(subject.config, self.data, subject.resolution)
         if config != subject.config:
@@ -84,10 +84,10 @@ class Task:
 
 def subjects(
     arm: str, drawn: Iterable[Drawn], resolution: int, epochs: int, *, seed: int = 0
-) -> tuple[Subject, ...]:
+) -> tuple[TrainingSubject, ...]:
     """The networks of a sample as subjects; network i is trained with seed + i."""
     return tuple(
-        Subject(arm, i, d.config, resolution, epochs, seed + i, d.draw, rule_of(d.rule))
+        TrainingSubject(arm, i, d.config, resolution, epochs, seed + i, d.draw, rule_of(d.rule))
         for i, d in enumerate(drawn)
     )
 
@@ -128,7 +128,7 @@ class Trainer:
         test = data.sample(test, task.test_images, seed=0) if task.test_images else test
         return Dataset(train, test, name)
 
-    def _prepared(self, subject: Subject) -> tuple[TrainPlan, Batches, Batches]:
+    def _prepared(self, subject: TrainingSubject) -> tuple[TrainPlan, Batches, Batches]:
         """A plan of such networks with its images; kept, because a folder takes long to look through."""
         from regnet_edge.training.batches import Batches
         from regnet_edge.training.loop import check_device
@@ -141,7 +141,7 @@ class Trainer:
             self._ready[kind] = plan, Batches.of(dataset.train, plan), Batches.of(dataset.evaluation, plan)
         return self._ready[kind]
 
-    def record(self, subject: Subject) -> Record:
+    def record(self, subject: TrainingSubject) -> Record:
         """Train the network and measure it, or say why it could not be."""
         begun, counts = time.perf_counter(), complexity(subject.config, subject.resolution)
         blank = Record(
@@ -161,7 +161,7 @@ class Trainer:
             train_errors=tuple(_percent(m.train_accuracy) for m in lines), seconds=_since(begun),
         )  # fmt: skip
 
-    def _lines(self, subject: Subject) -> tuple[tuple[Metrics, ...], int]:
+    def _lines(self, subject: TrainingSubject) -> tuple[tuple[Metrics, ...], int]:
         """(the metrics of every epoch, how many images they were measured on)."""
         from regnet_edge.training.loop import measure
 

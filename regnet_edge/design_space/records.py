@@ -33,7 +33,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class TrainingSubject:
     """A network that is to be trained, and its place in the population.
 
     arm: the group it belongs to, a space or a variant of one; index: its number there, which networks
@@ -71,7 +71,7 @@ class Record:
     evaluation. task: key of the task it was trained by; versions of what computed it.
     """
 
-    subject: Subject
+    subject: TrainingSubject
     flops: int
     params: int
     activations: int
@@ -93,7 +93,7 @@ class Record:
             raise DataError(f"seconds are a number from 0 up, not {self.seconds}")
 
     @classmethod
-    def failed(cls, subject: Subject, failure: str, task: str = "") -> Record:
+    def failed(cls, subject: TrainingSubject, failure: str, task: str = "") -> Record:
         """The record of a network that gave no error."""
         counts = complexity(subject.config, subject.resolution)
         sentence = " ".join(failure.split()) or "no reason given"

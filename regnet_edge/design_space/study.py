@@ -17,7 +17,7 @@ from regnet_edge.errors import UsageError
 
 from .coupling import Places, partners
 from .population import Task, rule_of, subjects
-from .records import Record, Subject, Table
+from .records import Record, Table, TrainingSubject
 from .sampling import Drawn, Regime, sample
 from .spaces import Cap, RegNetSpace, Space, depths_within
 from .spans import Span
@@ -156,7 +156,7 @@ class Study:
         """The first networks of the first arm, each with several seeds."""
         return Population(self.task, self._pilot())
 
-    def _pilot(self) -> tuple[Subject, ...]:
+    def _pilot(self) -> tuple[TrainingSubject, ...]:
         arm, (nets, seeds) = self.arms[0], self.pilot
         drawn = sample(arm.space, nets, self.seed, arm.regime).drawn
         found = subjects(PILOT, drawn, arm.regime.resolution, arm.epochs)
@@ -201,7 +201,7 @@ class Study:
     def _is_matched(self, arm: Arm) -> bool:
         return bool(arm.partner) or any(other.partner == arm.name for other in self.arms)
 
-    def _refined(self, asked: Sequence[Subject], so_far: Table) -> tuple[Subject, ...]:
+    def _refined(self, asked: Sequence[TrainingSubject], so_far: Table) -> tuple[TrainingSubject, ...]:
         if self.refinement is None:
             return ()
         start = self.arm(self.refinement.start)
@@ -215,8 +215,8 @@ class Study:
         return tuple(_subject(refined, i, d, self.seed + i) for i, d in enumerate(drawn))
 
 
-def _subject(arm: Arm, index: int, drawn: Drawn, seed: int) -> Subject:
-    return Subject(
+def _subject(arm: Arm, index: int, drawn: Drawn, seed: int) -> TrainingSubject:
+    return TrainingSubject(
         arm.name,
         index,
         drawn.config,

@@ -22,7 +22,7 @@ POWER = 1.96 + 0.8416  # standard errors of a difference that is seen in 4 of 5 
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ComparisonOutcome:
     """A comparison's answer: mean difference in points, its 95 % and 90 % intervals, what could be seen.
 
     n: pairs, or networks of the smaller side. better or worse: the 95 % interval leaves out 0. equal: the
@@ -62,7 +62,7 @@ class Outcome:
         return self.verdict == expected or (expected == "equal" and self.within)
 
 
-def outcomes(study: Study, table: Table) -> tuple[Outcome, ...]:
+def outcomes(study: Study, table: Table) -> tuple[ComparisonOutcome, ...]:
     """The answers, in order of the questions; a side without networks makes one of n = 0."""
     return tuple(_outcome(study, c, table) for c in study.comparisons)
 
@@ -145,7 +145,7 @@ def seed_noise(table: Table, ceiling: float = 100.0) -> tuple[float, int]:
     return (float(np.sqrt(squares / freedom)) if freedom else float("nan")), freedom
 
 
-def _outcome(study: Study, comparison: Comparison, table: Table) -> Outcome:
+def _outcome(study: Study, comparison: Comparison, table: Table) -> ComparisonOutcome:
     base, arm = (_errors(study, name, table) for name in (comparison.base, comparison.arm))
     rng = np.random.default_rng(0)
     if study.paired(comparison):
@@ -160,7 +160,7 @@ def _outcome(study: Study, comparison: Comparison, table: Table) -> Outcome:
         error = float(np.hypot(_standard_error(one), _standard_error(two)))
     bounds = np.percentile(means, [2.5, 97.5, 5, 95]) if n else np.full(4, np.nan)
     a, b, c, d = (float(v) for v in bounds)
-    return Outcome(comparison, n, center, (a, b), (c, d), POWER * error)
+    return ComparisonOutcome(comparison, n, center, (a, b), (c, d), POWER * error)
 
 
 def _errors(study: Study, arm: str, table: Table) -> dict[int, float]:

@@ -20,11 +20,11 @@ from regnet_edge.reading import read_json_object
 
 from . import records
 from .population import Task
-from .records import Record, Subject, Table
+from .records import Record, Table, TrainingSubject
 
 POPULATION = "population.json"
 
-Runner = Callable[[Task, Sequence[Subject]], Iterator[Record]]
+Runner = Callable[[Task, Sequence[TrainingSubject]], Iterator[Record]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Population:
     """Networks to be trained by one task, in the order in which they are."""
 
     task: Task
-    subjects: tuple[Subject, ...]
+    subjects: tuple[TrainingSubject, ...]
 
     def __post_init__(self) -> None:
         if not self.subjects:
@@ -63,7 +63,7 @@ class Shard:
         """Name of the file that this part's records go to."""
         return records.FILE if self.of == 1 else f"records-{self.number}-of-{self.of}.jsonl"
 
-    def take(self, subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+    def take(self, subjects: Sequence[TrainingSubject]) -> tuple[TrainingSubject, ...]:
         """This part's networks."""
         return tuple(subjects[self.number - 1 :: self.of])
 
@@ -147,7 +147,9 @@ def read_population(out: Path) -> Population:
         ) from error
 
 
-def remaining(subjects: Sequence[Subject], out: Path, *, retry_failed: bool = False) -> tuple[Subject, ...]:
+def remaining(
+    subjects: Sequence[TrainingSubject], out: Path, *, retry_failed: bool = False
+) -> tuple[TrainingSubject, ...]:
     """Those without a record, and with retry_failed those whose record is a failure, in order."""
     if not any(out.glob(records.PATTERN)):
         return tuple(subjects)

@@ -96,7 +96,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ParameterPair:
     """Two parameters together: cells from low to high, and how much the second adds to the first.
 
     r2 are shares of the ranks' variance that medians by x, by y and by both explain; with as many cells
@@ -116,7 +116,7 @@ class Pair:
         return min(large or self.cells, key=lambda c: c.median)
 
 
-def pair(found: Scored, x: str, y: str) -> Pair:
+def pair(found: Scored, x: str, y: str) -> ParameterPair:
     """The trend of two parameters, over the networks that have both; raises DataError where few do."""
     from scipy.stats import rankdata
 
@@ -133,7 +133,7 @@ def pair(found: Scored, x: str, y: str) -> Pair:
     ranks = rankdata(values)
     r2 = (_explained(ranks, rows), _explained(ranks, columns), _explained(ranks, both))
     chance = (len(cells) - 1) / max(len(values) - 1, 1)
-    return Pair(x, y, cells, r2, min(chance, 1.0))
+    return ParameterPair(x, y, cells, r2, min(chance, 1.0))
 
 
 def _bins(numbers: Floats) -> Floats:
@@ -275,7 +275,7 @@ class Trends:
     value: str
     networks: int
     parameters: tuple[Trend, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ParameterPair, ...]
     fitted: int
     complexity: tuple[ComplexityTrend, ...]
     diversity: tuple[Spread, ...]

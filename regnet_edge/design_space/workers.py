@@ -14,7 +14,7 @@ from regnet_edge.errors import DataError, RegNetEdgeError, ToolError, UsageError
 from regnet_edge.training.plan import Device
 
 from .population import Task, Trainer
-from .records import Record, Subject
+from .records import Record, TrainingSubject
 
 Make = Callable[[Task, Device], Trainer]
 
@@ -23,7 +23,7 @@ TRIES = 2  # a network whose process dies is given to another one once
 
 def train_all(
     task: Task,
-    subjects: Sequence[Subject],
+    subjects: Sequence[TrainingSubject],
     device: Device = "cpu",
     workers: int = 1,
     *,
@@ -71,7 +71,7 @@ class _Worker:
 
     process: Any
     pipe: Connection
-    subject: Subject
+    subject: TrainingSubject
     tries: int = 1
 
     def answer(self) -> Record | None:
@@ -102,7 +102,7 @@ class _Pool:
     make: Make
     busy: list[_Worker] = field(default_factory=list)
 
-    def start(self, subject: Subject, tries: int = 1) -> None:
+    def start(self, subject: TrainingSubject, tries: int = 1) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads and CUDA's state
         here, there = context.Pipe()
         process = context.Process(target=_work, args=(self.make, self.task, self.device, there), daemon=True)
@@ -116,7 +116,7 @@ class _Pool:
         pipes = wait([w.pipe for w in self.busy])
         return [w for w in self.busy if w.pipe in pipes]
 
-    def give(self, worker: _Worker, subject: Subject) -> None:
+    def give(self, worker: _Worker, subject: TrainingSubject) -> None:
         worker.subject, worker.tries = subject, 1
         worker.pipe.send(subject)
 
@@ -125,7 +125,7 @@ class _Pool:
         worker.pipe.close()
         worker.process.join()
 
-    def restart(self, worker: _Worker, subject: Subject, tries: int = 1) -> None:
+    def restart(self, worker: _Worker, subject: TrainingSubject, tries: int = 1) -> None:
         """Put a new process in the place of a dead one."""
         self.dismiss(worker)
         self.start(subject, tries)

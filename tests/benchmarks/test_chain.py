@@ -20,7 +20,7 @@ from regnet_edge.benchmarks.record.results import read_lines
 from regnet_edge.benchmarks.workbench import Bench, Files
 from regnet_edge.cli import cli
 from regnet_edge.config import AnyNetConfig, RegNetConfig
-from regnet_edge.converters.worker import ConversionJob, Task, Workshop, make
+from regnet_edge.converters.worker import ConversionJob, ConversionTask, Workshop, make
 from regnet_edge.design_space.spaces import REGNET_X
 from regnet_edge.request import ExportRequest, ModelSpec, WeightsRef
 
@@ -48,7 +48,7 @@ def test_a_ladder_is_measured_a_law_fitted_and_a_net_advised_that_keeps_to_the_b
         """A file converted in this process, which has loaded its tools already."""
         path = tmp_path / "models" / f"{name}-{SIZE}-fp32.onnx"
         model = ModelSpec(name, config, WeightsRef("untrained")).at_resolution(SIZE)
-        make(0, Workshop.of(ConversionJob((Task(ExportRequest(model, "onnx"), str(path)),))))
+        make(0, Workshop.of(ConversionJob((ConversionTask(ExportRequest(model, "onnx"), str(path)),))))
         return [path]
 
     def measure(paths: Sequence[Path]) -> Iterator[Measurement]:

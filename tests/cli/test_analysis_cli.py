@@ -33,9 +33,9 @@ def population(tmp_path_factory: pytest.TempPathFactory) -> Path:
             config = AnyNetConfig(stages, num_classes=10)
             error = 20 + 0.2 * config.depth + noise - better
             flops, params = 1000 * sum(map(int, w)) * config.depth, 100 * sum(map(int, w))
-            subject, activations = records.Subject(arm, i, config, 16, 3), int(50 * flops**0.5)
+            subject, activations = records.TrainingSubject(arm, i, config, 16, 3), int(50 * flops**0.5)
             made.append(records.Record(subject, flops, params, activations, error, {3: error}, images=100))
-    failed = records.Record.failed(records.Subject("D", 99, config, 16, 3), "its loss is not finite")
+    failed = records.Record.failed(records.TrainingSubject("D", 99, config, 16, 3), "its loss is not finite")
     records.append(folder / "records.jsonl", [*made, failed])
     with (folder / "records.jsonl").open("a") as stream:
         stream.write('{"cut in the midd')

@@ -70,7 +70,7 @@ def test_a_trained_population_is_measured_as_it_was_trained_and_joined_in_a_fron
         for w, d in ((1, 1), (2, 1), (2, 4), (4, 2))
     ]
     made = [
-        records.Record(records.Subject("A", i, c, 32, 1), 1, 1, 1, 40.0 - 5 * i, images=10)
+        records.Record(records.TrainingSubject("A", i, c, 32, 1), 1, 1, 1, 40.0 - 5 * i, images=10)
         for i, c in enumerate(configs)
     ]
     records.append(tmp_path / "sweep" / "records.jsonl", made)
@@ -85,7 +85,7 @@ def test_a_trained_population_is_measured_as_it_was_trained_and_joined_in_a_fron
 
 def test_what_cannot_be_measured_gets_one_sentence(tmp_path: Path) -> None:
     config = AnyNetConfig((Stage(1, 8, 8),), num_classes=10)
-    subjects = [records.Subject(arm, 0, config, side, 1) for arm, side in (("A", 16), ("B", 32))]
+    subjects = [records.TrainingSubject(arm, 0, config, side, 1) for arm, side in (("A", 16), ("B", 32))]
     records.append(
         tmp_path / "records.jsonl", [records.Record(s, 1, 1, 1, 30.0, images=10) for s in subjects]
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from regnet_edge.converters.guests import arm64_build, environments
-from regnet_edge.converters.guests.debian import Package, _unpack_one, unpack
+from regnet_edge.converters.guests.debian import DebianPackage, _unpack_one, unpack
 from regnet_edge.errors import ToolError
 from regnet_edge.files import sha256_of
 
@@ -31,7 +31,7 @@ def deb(tmp_path) -> Path:
 
 
 def test_a_line_of_the_list_pins_suite_architecture_version_and_content():
-    package = Package.parse(LINE)
+    package = DebianPackage.parse(LINE)
     assert (package.tree, package.name, package.version) == ("bookworm-arm64", "libacl1", "2.3.1-3")
     assert package.sha256 == "ab" * 32
 
@@ -50,7 +50,7 @@ def test_runtimes_there_are_of_the_versions_that_run_here():
 
 
 def test_a_package_is_unpacked_only_if_it_is_the_pinned_one(deb, tmp_path):
-    pinned = Package("bookworm", "arm64", "tiny", "1.0", sha256_of(deb))
+    pinned = DebianPackage("bookworm", "arm64", "tiny", "1.0", sha256_of(deb))
     tree = tmp_path / "tree"
     with pytest.raises(ToolError, match=r"tiny_1\.0_arm64\.deb is not the pinned package"):
         _unpack_one(replace(pinned, sha256="00" * 32), tmp_path, tree)
@@ -63,7 +63,7 @@ def test_a_package_is_unpacked_only_if_it_is_the_pinned_one(deb, tmp_path):
 def test_a_mirror_without_the_packages_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("REGNET_EDGE_DEBIAN_MIRROR", f"file:{tmp_path}/nothing")
     with pytest.raises(ToolError, match=r"cannot fetch Debian bookworm.*REGNET_EDGE_DEBIAN_MIRROR=URL"):
-        unpack([Package.parse(LINE)], tmp_path)
+        unpack([DebianPackage.parse(LINE)], tmp_path)
 
 
 def test_another_kind_of_machine_is_told_what_it_can_do(tmp_path, monkeypatch):

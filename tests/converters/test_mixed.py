@@ -15,7 +15,7 @@ from regnet_edge.converters import Source, assign, target
 from regnet_edge.converters.graph.points import named, points
 from regnet_edge.converters.int8 import calibration as quantize
 from regnet_edge.converters.int8 import equalize, mixed
-from regnet_edge.converters.int8.mixed import Kept, Mixture, Subject, mixture
+from regnet_edge.converters.int8.mixed import JudgedNet, Kept, Mixture, mixture
 from regnet_edge.converters.proof import metrics
 from regnet_edge.converters.worker import check_structure
 from regnet_edge.errors import UnknownNameError, UsageError
@@ -65,8 +65,8 @@ def hard(net, seen) -> RegNet:
     return changed
 
 
-def subject(module, seen, judges) -> Subject:
-    return Subject.of(module, seen, "minmax", data.preprocess(judges, MODEL.preprocessing), judges.labels)
+def subject(module, seen, judges) -> JudgedNet:
+    return JudgedNet.of(module, seen, "minmax", data.preprocess(judges, MODEL.preprocessing), judges.labels)
 
 
 @pytest.fixture(scope="module")

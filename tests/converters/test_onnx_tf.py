@@ -11,7 +11,7 @@ from regnet_edge.artifact import Artifact, Structure
 from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.converters import Source, assign, tflite, worker
 from regnet_edge.converters.guests import environments, onnx_tf, tflite_runtime
-from regnet_edge.converters.guests.environments import Environment
+from regnet_edge.converters.guests.environments import GuestEnvironment
 from regnet_edge.converters.shortcuts import Taken
 from regnet_edge.errors import ConversionError, ToolError, UsageError
 from regnet_edge.model import build_latency_subject, fold_batch_norm
@@ -74,7 +74,7 @@ def test_without_its_environment_the_route_says_how_to_make_it(tmp_path, monkeyp
 
 
 def test_the_sidecar_names_the_old_tools(tmp_path, monkeypatch):
-    there = Environment("onnx-tf", tmp_path, 0, True)
+    there = GuestEnvironment("onnx-tf", tmp_path, 0, True)
     monkeypatch.setattr(environments, "require", lambda name: there)
     found = assign(REQUEST).tools()
     assert (found["onnx-tf"], found["tensorflow-cpu"]) == ("1.10.0", "2.15.1")

@@ -12,7 +12,7 @@ import pytest
 
 from regnet_edge.artifact import Artifact
 from regnet_edge.converters import worker
-from regnet_edge.converters.quiet import Said
+from regnet_edge.converters.quiet import ErrorStream
 
 SITES = {
     "macOS": "import os\ndel os.sched_getaffinity\n",
@@ -68,7 +68,7 @@ def test_a_crashed_process_s_own_words_reach_the_user(cli: Callable, tmp_path: P
 def test_how_it_died_is_one_sentence(exitcode: int, words: bytes, sentence: str) -> None:
     with tempfile.TemporaryFile() as stream:
         stream.write(words)
-        assert worker.died(exitcode, Said(stream)) == f"the converting process {sentence}"
+        assert worker.died(exitcode, ErrorStream(stream)) == f"the converting process {sentence}"
 
 
 def test_as_many_conversions_run_at_once_as_there_are_cpus(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from regnet_edge import cli, errors
 from regnet_edge.converters import isolated, worker
-from regnet_edge.converters.quiet import Said
+from regnet_edge.converters.quiet import ErrorStream
 from regnet_edge.errors import LONGEST, RegNetEdgeError, UnknownNameError
 
 # every letter there is, lone surrogates and controls too
@@ -92,7 +92,7 @@ def test_what_a_process_of_its_own_says_is_one_whatever_it_sends(kind: str, text
 def test_what_a_converting_process_died_of_is_one(text: str, code: int) -> None:
     with tempfile.TemporaryFile() as stream:
         stream.write(text.encode(errors="surrogatepass"))
-        assert_sentence(worker.died(code, Said(stream)))
+        assert_sentence(worker.died(code, ErrorStream(stream)))
 
 
 @given(TEXTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from regnet_edge.artifact import Structure
-from regnet_edge.converters.executorch.file import Contents, Node
+from regnet_edge.converters.executorch.file import Node, ProgramContents
 from regnet_edge.structure import sentences
 
 
@@ -49,6 +49,6 @@ def test_dequantize_ops_are_counted_and_explained(
 
 
 def test_executorch_s_conversions_are_half_of_them_to_int8_and_half_back() -> None:
-    found = Contents(((Node("Convert"),) * 10,), ()).structure()
+    found = ProgramContents(((Node("Convert"),) * 10,), ()).structure()
     assert (found.quantize, found.dequantize) == (5, 5)
     assert "4 parts of the network in float" in sentences(found)[-1]

@@ -11,14 +11,14 @@ import pytest
 from regnet_edge import codec
 from regnet_edge.complexity import complexity
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.design_space.records import Record, Rule, Subject, append, read
+from regnet_edge.design_space.records import Record, Rule, TrainingSubject, append, read
 from regnet_edge.errors import DataError, UsageError
 
 NET = AnyNetConfig((Stage(1, 8, 8), Stage(2, 16, 8)), stem_width=8, num_classes=2)
 
 
 def record(index: int, error: float | None = 20.0, arm: str = "A") -> Record:
-    subject = Subject(arm, index, NET, 32, 2, seed=index, draw=7, rule=Rule(3, 8, 8.0, 2.0))
+    subject = TrainingSubject(arm, index, NET, 32, 2, seed=index, draw=7, rule=Rule(3, 8, 8.0, 2.0))
     if error is None:
         return Record.failed(subject, "the loss became\nnan")
     counts = complexity(NET, 32)

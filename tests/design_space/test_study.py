@@ -17,7 +17,7 @@ from regnet_edge.complexity import complexity
 from regnet_edge.design_space import fashion_study, study_file
 from regnet_edge.design_space.coupling import distances, partners
 from regnet_edge.design_space.population import Task
-from regnet_edge.design_space.records import Record, Subject, Table, append, read
+from regnet_edge.design_space.records import Record, Table, TrainingSubject, append, read
 from regnet_edge.design_space.sampling import sample
 from regnet_edge.design_space.spaces import ANYNET_X_A, ANYNET_X_B, ANYNET_X_C, ANYNET_X_D, REGNET
 from regnet_edge.design_space.spans import Span
@@ -48,14 +48,14 @@ SMALL = Study(
 )
 
 
-def record(subject: Subject, error: float | None) -> Record:
+def record(subject: TrainingSubject, error: float | None) -> Record:
     failed = Record.failed(subject, "out of memory")
     return failed if error is None else replace(failed, failure="", error=error)
 
 
 def table_of(errors: dict[str, Sequence[float | None]]) -> Table:
     """Records of SMALL's networks with these errors by arm."""
-    by_arm: dict[str, list[Subject]] = {}
+    by_arm: dict[str, list[TrainingSubject]] = {}
     for s in SMALL.population().subjects:
         by_arm.setdefault(s.arm, []).append(s)
     found = [record(s, e) for arm, es in errors.items() for s, e in zip(by_arm[arm], es, strict=False)]
@@ -210,7 +210,7 @@ class TestVerb:
         assert [a["verdict"] for a in told["answers"]] == ["worse", "cannot be told", "cannot be told"]
 
     def test_a_run_goes_on_to_the_refined_arm(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def instant(task: Task, subjects: Sequence[Subject], **_: object) -> Iterator[Record]:
+        def instant(task: Task, subjects: Sequence[TrainingSubject], **_: object) -> Iterator[Record]:
             yield from (record(s, 20.0 + s.index) for s in subjects)
 
         monkeypatch.setattr(fashion_study, "study", lambda: SMALL)

@@ -25,7 +25,7 @@ from PIL import Image
 from regnet_edge.cli.sweep import command
 from regnet_edge.design_space import cluster, records, workers
 from regnet_edge.design_space.population import Task, Trainer, subjects
-from regnet_edge.design_space.records import Record, Subject
+from regnet_edge.design_space.records import Record, TrainingSubject
 from regnet_edge.design_space.sampling import Regime, sample
 from regnet_edge.design_space.spaces import ANYNET_X_A
 from regnet_edge.design_space.spans import Span
@@ -69,7 +69,7 @@ def outcome(found: object) -> list[tuple[str, float | None]]:
     return sorted((r.subject.key, r.error) for r in found)  # type: ignore[attr-defined]
 
 
-def instant(task: Task, subjects: Sequence[Subject]) -> Iterator[Record]:
+def instant(task: Task, subjects: Sequence[TrainingSubject]) -> Iterator[Record]:
     """A runner that takes no time: the error follows from the network."""
     for s in subjects:
         blank = Record.failed(s, "even seeds fail", task.key)
@@ -77,7 +77,7 @@ def instant(task: Task, subjects: Sequence[Subject]) -> Iterator[Record]:
 
 
 def stopping(after: int) -> object:
-    def run(task: Task, subjects: Sequence[Subject]) -> Iterator[Record]:
+    def run(task: Task, subjects: Sequence[TrainingSubject]) -> Iterator[Record]:
         yield from itertools.islice(instant(task, subjects), after)
         raise KeyboardInterrupt
 
@@ -107,7 +107,7 @@ class TestOnDisk:
         assert len(first.trained) == 3
         assert len(first.records) == 6
 
-        def mended(task: Task, subjects: Sequence[Subject]) -> Iterator[Record]:
+        def mended(task: Task, subjects: Sequence[TrainingSubject]) -> Iterator[Record]:
             assert len(subjects) == 3
             yield from (replace(r, failure="", error=1.0) for r in instant(task, subjects))
 
@@ -133,7 +133,7 @@ class TestOnDisk:
                 sweep(changed, tmp_path, instant)
 
     def test_two_sweeps_never_write_one_file(self, population: Population, tmp_path: Path) -> None:
-        def nested(task: Task, subjects: Sequence[Subject]) -> Iterator[Record]:
+        def nested(task: Task, subjects: Sequence[TrainingSubject]) -> Iterator[Record]:
             with pytest.raises(UsageError, match="another sweep writes"):
                 sweep(population, tmp_path, instant)
             yield from instant(task, subjects)
@@ -211,7 +211,7 @@ class TestTrainer:
 class Light(Trainer):
     """What a process can be given instead of a training that loads torch."""
 
-    def record(self, subject: Subject) -> Record:
+    def record(self, subject: TrainingSubject) -> Record:
         time.sleep(0.05)
         return next(instant(self.task, [subject]))
 
@@ -219,7 +219,7 @@ class Light(Trainer):
 class Hopeless(Light):
     """Says what would end every network."""
 
-    def record(self, subject: Subject) -> Record:
+    def record(self, subject: TrainingSubject) -> Record:
         raise DataError("no images in nowhere; put some there")
 
 

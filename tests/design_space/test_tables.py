@@ -186,7 +186,7 @@ def test_parts_are_in_order_of_their_numbers_and_named_by_what_differs() -> None
 
 def test_a_population_s_folder_reads_with_its_failures_named(tmp_path: Path) -> None:
     config = AnyNetConfig((Stage(1, 8, 8), Stage(2, 16, 8)), num_classes=10)
-    subjects = [records.Subject("A", i, config, 32, 2) for i in range(3)]
+    subjects = [records.TrainingSubject("A", i, config, 32, 2) for i in range(3)]
     made = [
         records.Record(s, 10 + s.index, 20, 30, 12.5, {2: 12.5}, (50.0, 30.0), 100, 1.0) for s in subjects[:2]
     ]

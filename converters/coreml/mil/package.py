@@ -21,7 +21,7 @@ _AGAIN = "it was changed or cut short: convert the model again"
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class MlPackage:
     """The parsed specification (a Model message) and the folder that `@model_path` stands for."""
 
     path: Path
@@ -38,14 +38,14 @@ class Package:
         return found
 
 
-def read_package(path: Path) -> Package:
+def read_package(path: Path) -> MlPackage:
     """Manifest and specification; raises ArtifactError with what is missing or unreadable."""
     model = _root_item(path)
     try:
         content = model.read_bytes()
     except OSError as error:
         raise ArtifactError(f"{path} has no {model.name} where its manifest says; {_AGAIN}") from error
-    return Package(path, _parse(path, content), model.parent)
+    return MlPackage(path, _parse(path, content), model.parent)
 
 
 def _root_item(path: Path) -> Path:

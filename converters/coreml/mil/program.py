@@ -17,7 +17,7 @@ from regnet_edge.artifact import Structure
 from regnet_edge.errors import ArtifactError
 
 from .blobs import reader
-from .package import Package, read_package
+from .package import MlPackage, read_package
 from .proto import messages
 
 Constant = NDArray[Any] | str | tuple[Any, ...]
@@ -149,7 +149,7 @@ def _shape(tensor: Any) -> tuple[int, ...]:
     return tuple(int(d.constant.size) for d in tensor.dimensions)
 
 
-def _operation(message: Any, package: Package, blobs: Blobs) -> Operation:
+def _operation(message: Any, package: MlPackage, blobs: Blobs) -> Operation:
     outputs = tuple(_typed(o) for o in message.outputs)
     if not outputs or message.blocks:
         raise ArtifactError(
