@@ -256,7 +256,7 @@ class TestFile:
             ),
             (f"{TOP}arms: [{{name: C, space: Q, nets: 3}}]", "unknown design space"),
             (f"{TOP}arms: []\ntask: {{lr: fast}}", "lr"),
-            ("data: {", "while parsing"),
+            ("data: {", "it is no YAML: .* in line 1"),
             (f"{TOP}arms: 3", "arms is a list, not 3"),
             (f"{TOP}arms: []\ntask: 3", "task is a mapping, not 3"),
             (f"{TOP}arms: [{{name: C, space: RegNet, nets: two}}]", "a whole number of nets from 1 up"),
