@@ -76,7 +76,7 @@ object NativeMain {
         private val assets = Assets { File(bundle, it).inputStream() }
         private val store = ModelStore(assets, File(out, "models"), runtimes)
         private val machine = Machine(NoPhone)
-        private val foreground = Foreground().apply { entered() }
+        private val foreground = Foreground().apply { entered("desktop") }
         private val pin = Pin(machine, ProcessHandle.current().pid().toInt())
         private val verifier = Verifier(read = ::picture)
         private val proofs = Proofs()

@@ -39,12 +39,12 @@ class BenchmarkActivity : Activity() {
 
     override fun onResume() {
         super.onResume()
-        services.foreground.entered()
+        services.foreground.entered(javaClass.name)
         if (!started) start(intent.getStringExtra("plan").orEmpty())
     }
 
     override fun onPause() {
-        services.foreground.left()
+        if (!isChangingConfigurations) services.foreground.left(javaClass.name)
         super.onPause()
     }
 

@@ -101,11 +101,11 @@ class MainActivity : Activity() {
 
     override fun onResume() {
         super.onResume()
-        services.foreground.entered()
+        services.foreground.entered(javaClass.name)
     }
 
     override fun onPause() {
-        services.foreground.left()
+        if (!isChangingConfigurations) services.foreground.left(javaClass.name)
         super.onPause()
     }
 

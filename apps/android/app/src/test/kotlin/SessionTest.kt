@@ -32,7 +32,7 @@ class SessionTest {
     private val fake = FakePhone()
     private val records = mutableListOf<JSONObject>()
     private val told = mutableListOf<String>()
-    private val foreground = Foreground(clock).apply { entered() }
+    private val foreground = Foreground(clock).apply { entered("test") }
     private val runtimes = Runtimes(listOf({ golden("tflite", "TFLite") }))
     private val model: Model by lazy {
         val store = ModelStore({ File(BUNDLE, it).inputStream() }, Files.createTempDirectory("models").toFile(), runtimes)
@@ -108,9 +108,9 @@ class SessionTest {
     @Test
     fun `in the background a measurement pauses, and its record says so`() {
         var slept = 0
-        clock.onSleep = { if (++slept == 5) foreground.entered() }
+        clock.onSleep = { if (++slept == 5) foreground.entered("test") }
         var looked = 0
-        run(phone({ if (++looked == 3) foreground.left(); 0 }))
+        run(phone({ if (++looked == 3) foreground.left("test"); 0 }))
         assertTrue("it waited", slept >= 5)
         assertTrue(rules(records.single()).toString(), "background" in rules(records.single()))
         foreground.watch()

@@ -25,23 +25,36 @@ class Camera2Source(private val context: Context, private val front: Boolean) : 
     private var device: CameraDevice? = null
     private var reader: ImageReader? = null
 
+    @Volatile
+    private var stopped = false
+
+    @Volatile
+    private var opening = false // its thread lives until the system has answered
+
     override fun start(onFrame: (Pixels) -> Unit, onFailure: (String) -> Unit) {
         thread.start()
         val handler = Handler(thread.looper)
-        try {
+        saying(onFailure) {
             val id = manager.cameraIdList.find { facing(it) == wanted() } ?: manager.cameraIdList.firstOrNull()
             if (id == null) onFailure("This phone has no camera; choose a picture instead.") else open(id, handler, onFrame, onFailure)
-        } catch (error: CameraAccessException) {
-            onFailure("The camera cannot be opened (${error.message}); close the app that uses it.")
-        } catch (_: SecurityException) {
-            onFailure("The camera is not allowed; allow it in the system's settings, or choose a picture.")
         }
     }
 
+    private fun saying(onFailure: (String) -> Unit, work: () -> Unit) = try {
+        work()
+    } catch (error: CameraAccessException) {
+        onFailure("The camera cannot be used (${error.message}); close the app that uses it.")
+    } catch (_: SecurityException) {
+        onFailure("The camera is not allowed; allow it in the system's settings, or choose a picture.")
+    } catch (error: IllegalStateException) { // camera or reader were closed meanwhile, by us or by the system
+        if (stopped) Unit else onFailure("The camera was closed (${error.message}); start it again.")
+    }
+
     override fun stop() {
+        stopped = true
         device?.close()
         reader?.close()
-        thread.quitSafely()
+        if (!opening) thread.quitSafely()
     }
 
     private fun wanted() = if (front) CameraCharacteristics.LENS_FACING_FRONT else CameraCharacteristics.LENS_FACING_BACK
@@ -52,21 +65,30 @@ class Camera2Source(private val context: Context, private val front: Boolean) : 
     private fun open(id: String, handler: Handler, onFrame: (Pixels) -> Unit, onFailure: (String) -> Unit) {
         val size = size(id)
         val images = ImageReader.newInstance(size.width, size.height, ImageFormat.YUV_420_888, 2)
-        images.setOnImageAvailableListener({ it.acquireLatestImage()?.use { image -> onFrame(pixels(image, degrees(id))) } }, handler)
+        val take = { source: ImageReader -> source.acquireLatestImage()?.use { onFrame(pixels(it, degrees(id))) } }
+        images.setOnImageAvailableListener({ source -> saying(onFailure) { take(source) } }, handler)
         reader = images
+        opening = true
         manager.openCamera(id, object : CameraDevice.StateCallback() {
             override fun onOpened(camera: CameraDevice) {
                 device = camera
-                stream(camera, images.surface, handler, onFailure)
+                opening = false
+                if (stopped) letGo(camera) else saying(onFailure) { stream(camera, images.surface, handler, onFailure) }
             }
 
-            override fun onDisconnected(camera: CameraDevice) = camera.close()
+            override fun onDisconnected(camera: CameraDevice) = letGo(camera)
 
             override fun onError(camera: CameraDevice, error: Int) {
-                camera.close()
+                letGo(camera)
                 onFailure("The camera failed (error $error); start it again.")
             }
         }, handler)
+    }
+
+    private fun letGo(camera: CameraDevice) {
+        opening = false
+        camera.close()
+        if (stopped) thread.quitSafely()
     }
 
     /** The smallest size of at least 640 x 480: networks look at less. */
@@ -79,7 +101,7 @@ class Camera2Source(private val context: Context, private val front: Boolean) : 
     @Suppress("DEPRECATION") // its successor came with API 28
     private fun stream(camera: CameraDevice, to: Surface, handler: Handler, onFailure: (String) -> Unit) {
         camera.createCaptureSession(listOf(to), object : CameraCaptureSession.StateCallback() {
-            override fun onConfigured(session: CameraCaptureSession) {
+            override fun onConfigured(session: CameraCaptureSession) = saying(onFailure) {
                 val request = camera.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW).apply { addTarget(to) }
                 session.setRepeatingRequest(request.build(), null, handler)
             }
