@@ -31,6 +31,7 @@ import org.robolectric.RuntimeEnvironment
 import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
 import org.robolectric.annotation.GraphicsMode
+import java.io.ByteArrayOutputStream
 import java.io.File
 
 /** Every screen and flow, with the doors of the app held by the test. */
@@ -374,6 +375,12 @@ class ScreensTest {
         activity.show(MainActivity.HISTORY)
         settle()
         assertTrue(texts(activity), "8 records" in texts(activity))
+        val saved = ByteArrayOutputStream()
+        val to = Uri.parse("content://documents/results.jsonl")
+        shadowOf(activity.contentResolver).registerOutputStream(to, saved)
+        activity.screen.chosen(4, Intent().setData(to))
+        settle()
+        assertEquals("what is saved is the history", flow.services.history.file.readText(), saved.toString())
         press(activity, "Share")
         val chooser = shadowOf(activity).nextStartedActivity
         @Suppress("DEPRECATION")
