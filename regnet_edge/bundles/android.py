@@ -6,11 +6,12 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.version import Version
 
+from regnet_edge import codec
 from regnet_edge.artifact import Artifact
 from regnet_edge.bundles import apk, layout, signing
 from regnet_edge.bundles.apk import Marker
@@ -85,7 +86,12 @@ def make(
         content = Path(folder) / "content"
         layout.lay_out(artifacts, content, images=images, weights=weights, force=force)
         targets = {a.request.target for a in artifacts}
-        packed = {**_without_models(entries, _unused(stated, targets)), **_assets(content)}
+        kept = replace(stated, runtimes={t: p for t, p in stated.runtimes.items() if t in targets})
+        packed = {
+            **_without_models(entries, _unused(stated, targets)),
+            **_assets(content),
+            apk.MARKER: codec.dumps(kept).encode(),
+        }
         with replacing(out) as scratch:
             signing.signed(packed, scratch, key or signing.debug_key())
     return describe(out, stated.abi)
@@ -98,7 +104,7 @@ def check_runtime(artifact: Artifact, base: Marker, *, force: bool = False) -> N
     if packed is None:
         raise ArtifactError(
             f"{name} is for {target}, the base APK packs {', '.join(sorted(base.runtimes)) or 'no runtime'}; "
-            "leave it out, or build a base with that runtime"
+            "leave it out, or give as --base what make apk builds"
         )
     if force:
         return

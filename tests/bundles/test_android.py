@@ -151,7 +151,9 @@ def test_the_manifest_asks_for_the_camera_alone_and_exports_what_it_must(
     assert asked == ["uses-permission: name='android.permission.CAMERA'"]
     assert "uses-feature-not-required: name='android.hardware.camera'" in badging
     tree = dump("xmltree", "--file", "AndroidManifest.xml", str(made[0].path))
-    exported = [p for p in tree.split("E: ") if "exported" in p.partition("E:")[0] and ")=true" in p]
+    exported = [
+        p for p in tree.split("E: ") if any(":exported(" in s and s.endswith("=true") for s in p.splitlines())
+    ]
     names = [
         next(s for s in p.splitlines() if ":name(" in s).split('"')[1].rsplit(".", 1)[1] for p in exported
     ]
