@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from regnet_edge.data import Images
-from regnet_edge.errors import RegNetEdgeError, ToolError, UsageError, WeightsError
+from regnet_edge.errors import RegNetEdgeError, ToolError, UnknownNameError, UsageError, WeightsError
 
 from .. import targets
 from .reference import OtherModel
@@ -64,12 +64,22 @@ def other_model(text: str, classes: int, channels: int, weights: str = "") -> Ot
 
 def _timm(name: str, classes: int, channels: int, weights: str) -> OtherModel:
     timm, text = _package("timm", f"timm:{name}"), f"timm:{name}"
-    own: dict[str, Any] = {"num_classes": classes, "in_chans": channels} if weights else {}
+    own: dict[str, Any] = {"num_classes": classes, "in_chans": channels} if weights else _cached(text)
     net = _built(text, lambda: timm.create_model(_known(name), pretrained=not weights, **own))
     if weights:
         _load(net, weights, text)
     config = timm.data.resolve_model_data_config(net)
     return _of_module(text, weights, net, timm.data.create_transform(**config, is_training=False))
+
+
+def _cached(text: str) -> dict[str, Any]:
+    """Where timm finds a RegNet's weights in the local cache, so that it asks no network for them."""
+    from regnet_edge.weights.packages import locate
+
+    try:
+        return {"pretrained_cfg_overlay": {"file": str(locate(text))}}
+    except UnknownNameError:
+        return {}
 
 
 def _known(name: str) -> str:
@@ -96,13 +106,13 @@ def _torchvision(name: str, classes: int, weights: str) -> OtherModel:
 
 
 def _hugging_face(name: str) -> OtherModel:
-    from regnet_edge.weights.packages import entry_of
+    from regnet_edge.weights.packages import locate
 
-    text, entry = f"hf:{name}", entry_of(f"hf:{name}") if "/" not in name else None
-    name = entry.hf if entry and entry.hf and not Path(name).is_dir() else name
-    transformers = _package("transformers", text)
-    processor = _built(text, lambda: transformers.AutoImageProcessor.from_pretrained(name))
-    net = _built(text, lambda: transformers.AutoModelForImageClassification.from_pretrained(name))
+    text = f"hf:{name}"
+    transformers, found = _package("transformers", text), locate(text)
+    folder = found if found.is_dir() else found.parent
+    processor = _built(text, lambda: transformers.AutoImageProcessor.from_pretrained(folder))
+    net = _built(text, lambda: transformers.AutoModelForImageClassification.from_pretrained(folder))
 
     def prepare(picture: Image.Image) -> torch.Tensor:
         found: torch.Tensor = processor(images=picture, return_tensors="pt")["pixel_values"][0]

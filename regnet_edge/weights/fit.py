@@ -167,6 +167,13 @@ def _number(found: Checkpoint, theirs: str, own: str) -> Tensor:
         raise WeightsError(
             f"{found.path} has {theirs} as {tensor.dtype}; save the net in float32, before quantizing"
         )
+    if tensor.layout is not torch.strided:
+        raise WeightsError(f"{found.path} has {theirs} as a sparse tensor; save it with to_dense()")
+    if not tensor.isfinite().all():
+        raise WeightsError(
+            f"{found.path} has numbers in {theirs} that are infinite or none; its training went wrong, or 16 "
+            "bits did not hold them: give another checkpoint"
+        )
     # a copy at an address of torch's own: where numbers lie in a file decides the last bits of a product
     return tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
 

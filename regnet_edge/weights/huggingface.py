@@ -22,6 +22,14 @@ _PROCESSORS: Mapping[str, tuple[object, int, tuple[tuple[float, ...], tuple[floa
     "Bit": ({"shortest_edge": 224}, 3, _CLIP, 224),
     "CLIP": ({"shortest_edge": 224}, 3, _CLIP, 224),
 }
+_REFUSED = {  # processors whose pixels no resize followed by a crop makes
+    "Perceiver": "crops before it resizes",
+    "MobileViT": "pads with black what is smaller than its crop",
+    "Vivit": "prepares videos",
+    "VideoMAE": "prepares videos",
+}
+_LEVIT = 256 / 224  # what LevitImageProcessor multiplies the short side with
+_POOL_FORMER = 0.9  # the crop_pct of PoolFormerImageProcessor
 _CONVNEXT_SQUASHES = 384  # from this size on ConvNextImageProcessor does not crop
 
 
@@ -40,6 +48,10 @@ def of_hf_config(data: Mapping[str, Any], where: str) -> Said:
 def of_hf_processor(data: Mapping[str, Any], where: str) -> Said:
     """What preprocessor_config.json says, in transformers' words for the class it names."""
     kind = str(data.get("image_processor_type") or data.get("feature_extractor_type") or "")
+    if refused := next((why for name, why in _REFUSED.items() if kind.startswith(name)), ""):
+        raise WeightsError(
+            f"{where} is a {kind}, which {refused}; take that file away and state --preprocessing FILE"
+        )
     size, resample, normal, crop = next(
         (v for k, v in _PROCESSORS.items() if kind.startswith(k)), (None,) * 4
     )
@@ -49,9 +61,12 @@ def of_hf_processor(data: Mapping[str, Any], where: str) -> Said:
     if data.get("do_normalize", True) is False:
         mean, std = (0.0,) * 3, (1.0,) * 3
     factor = 255 * (float(data.get("rescale_factor", 1 / 255)) if data.get("do_rescale", True) else 1.0)
+    offset = float(bool(data.get("rescale_offset")))  # EfficientNet's: pixels in -1..1
+    if kind.startswith("EfficientNet") and data.get("include_top", True):
+        std = std and tuple(s * s for s in std)  # it divides twice
     settings = Settings(
         color="BGR" if data.get("do_flip_channel_order") else words.color(len(mean or ())),
-        mean=mean and tuple(m / factor for m in mean),
+        mean=mean and tuple((m + offset) / factor for m in mean),
         std=std and tuple(s / factor for s in std),
         interpolation=_pillow(data.get("resample", resample), where),
         crop_rounding="floor",
@@ -78,6 +93,10 @@ def _hf_sizes(data: Mapping[str, Any], kind: str, size: Any, crop: Any, where: s
     square = square or (isinstance(size, int) and kind.startswith("ViT"))
     side = _side(size, where)
     mode = "squash" if square else "center"
+    if kind.startswith("Levit") and not square:
+        side = int(_LEVIT * side)
+    if kind.startswith("PoolFormer") and (share := data.get("crop_pct", _POOL_FORMER)) is not None:
+        side, square, mode = int(side / float(share)), False, "center"
     if data.get("do_center_crop", bool(crop)) and crop is not None:
         return {"resolution": _side(crop, where), "resize_px": side, "crop_mode": mode}
     if not square:

@@ -13,17 +13,20 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from regnet_edge import weights
+from regnet_edge import resolve, weights
 from regnet_edge.artifact import Artifact
 from regnet_edge.cli.verify import command as verify
 from regnet_edge.config import RegNetConfig
 from regnet_edge.converters.proof.others import other_model
-from regnet_edge.converters.proof.reference import OtherModel, against
+from regnet_edge.converters.proof.reference import OtherModel, against, originals
 from regnet_edge.converters.run import convert
+from regnet_edge.data import Images, preprocess
 from regnet_edge.errors import RegNetEdgeError, UsageError, WeightsError
 from regnet_edge.files import sha256_of
+from regnet_edge.folders import read_folder
 from regnet_edge.model import build_latency_subject
 from regnet_edge.request import IMAGENET, ExportRequest, ModelSpec, Preprocessing, WeightsRef
+from regnet_edge.resolve import ModelChoice
 from regnet_edge.zoo import find
 
 RNG = np.random.default_rng(3)
@@ -206,3 +209,33 @@ def test_timms_torchvisions_and_transformers_own_classes_agree_with_a_file_of_th
         assert found.same_input_db is not None, found
         assert found.same_input_db > 80
         assert found.passed, (text, found.failures)
+
+
+def test_published_names_are_the_packages_own_nets_from_their_local_caches(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random weights under real names: what `--weights NAME` reads is what the package makes of it."""
+    timm, models = pytest.importorskip("timm"), pytest.importorskip("torchvision.models")
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    name = "regnetx_002.pycls_in1k"
+    snapshot = tmp_path / f"models--timm--{name}" / "snapshots" / "0"
+    for folder in (snapshot, tmp_path / "checkpoints", snapshot.parents[1] / "refs"):
+        folder.mkdir(parents=True)
+    (snapshot.parents[1] / "refs" / "main").write_text("0")
+    torch.save(timm.create_model(name).state_dict(), snapshot / "pytorch_model.bin")
+    chosen = models.RegNet_X_400MF_Weights.IMAGENET1K_V2
+    file = tmp_path / "checkpoints" / chosen.url.rsplit("/", 1)[1]
+    torch.save(models.regnet_x_400mf().state_dict(), file)
+    for text in (f"timm:{name}", "torchvision:regnet_x_400mf"):
+        spec, _ = resolve.resolve(ModelChoice(weights=text))
+        other, net = other_model(text, 1000, 3), resolve.load(spec)
+        for picture in originals(read_folder(photos)):
+            theirs = other.prepare(picture)
+            mine = preprocess(Images(np.asarray(picture)[None]), spec.preprocessing)[0]
+            assert np.abs(theirs - mine).max() < 1e-4
+        with torch.no_grad():
+            torch.testing.assert_close(
+                torch.from_numpy(other.answer(theirs[None])), net(torch.tensor(theirs[None]))
+            )

@@ -191,6 +191,39 @@ class TestFolders:
             theirs = processor(image, return_tensors="pt")["pixel_values"]
             assert (ours(spec, image) - theirs).abs().max() < 1e-4
 
+    @pytest.mark.parametrize(
+        ("name", "options"),
+        [
+            ("EfficientNetImageProcessor", {}),
+            ("EfficientNetImageProcessor", {"rescale_offset": True, "rescale_factor": 1 / 127.5}),
+            ("LevitImageProcessor", {"size": {"shortest_edge": 64}, "crop_size": 64}),
+            ("PoolFormerImageProcessor", {"size": {"shortest_edge": 64}, "crop_size": 64}),
+        ],
+    )
+    def test_processors_with_steps_of_their_own_are_followed(
+        self, name: str, options: dict[str, Any], tmp_path: Path
+    ) -> None:
+        """Their tensors round otherwise than Pillow, bicubic by up to 2 of 255."""
+        transformers = pytest.importorskip("transformers")
+        weights.write(build_latency_subject(TINY), tmp_path / "net", "hf")
+        processor = getattr(transformers, name)(**options)
+        processor.save_pretrained(tmp_path / "net")
+        spec = spec_of(tmp_path / "net")
+        for image in PICTURES:
+            theirs = processor(image, return_tensors="pt")["pixel_values"]
+            std = torch.tensor(spec.preprocessing.std)[:, None, None]
+            assert ((ours(spec, image) - theirs) * std).abs().max() < 2.01 / 255
+
+    @pytest.mark.parametrize("name", ["PerceiverImageProcessor", "MobileViTImageProcessor"])
+    def test_a_processor_that_no_resize_and_crop_is_is_refused_by_its_name(
+        self, name: str, tmp_path: Path
+    ) -> None:
+        transformers = pytest.importorskip("transformers")
+        weights.write(build_latency_subject(TINY), tmp_path / "net", "hf")
+        getattr(transformers, name)().save_pretrained(tmp_path / "net")
+        with pytest.raises(WeightsError, match=rf"preprocessor_config.json is a {name}, which"):
+            spec_of(tmp_path / "net")
+
     @pytest.mark.parametrize("arguments", [{}, {"act_layer": "silu"}, {"in_chans": 1, "num_classes": 4}])
     def test_a_timm_folder_is_timms_own_transform_and_net(
         self, arguments: dict[str, Any], tmp_path: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import urllib.error
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,24 @@ def test_a_damaged_or_foreign_file_is_refused_in_one_sentence(tmp_path: Path, y_
     ]:
         with pytest.raises(WeightsError, match=sentence):
             weights.load(path, Y.config)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda t: t * float("nan"), "has numbers in head.fc.weight that are infinite or none"),
+        (lambda t: (t + 1e6).half(), "has numbers in head.fc.weight that are infinite or none"),
+        (lambda t: t.to_sparse(), "has head.fc.weight as a sparse tensor; save it with to_dense"),
+    ],
+)
+def test_numbers_that_no_network_can_have_are_named(
+    change: Callable[[torch.Tensor], torch.Tensor], sentence: str, tmp_path: Path, y_net: RegNet
+) -> None:
+    weights.write(y_net, tmp_path / "net.pth", "timm")
+    state = torch.load(tmp_path / "net.pth", weights_only=True)
+    torch.save({**state, "head.fc.weight": change(state["head.fc.weight"])}, tmp_path / "net.pth")
+    with pytest.raises(WeightsError, match=sentence):
+        weights.load(tmp_path / "net.pth", y_net.config)
 
 
 def test_a_net_that_no_zoo_entry_fits_must_be_named(tmp_path: Path) -> None:
