@@ -12,7 +12,7 @@ from regnet_edge.artifact import Artifact
 from .plan import Trial
 from .record.measurement import OutputParity
 from .record.observation import Observation
-from .runner.protocol import fixed_image
+from .runner.protocol import fixed_image, fixed_pixels
 
 
 @dataclass(slots=True)
@@ -23,8 +23,8 @@ class OutputCheck:
 
     def __call__(self, trial: Trial, seen: Observation) -> OutputParity | None:
         """How near the device's logits come, None where it gave none."""
-        if seen.output is None or not seen.output:
-            return None
+        if seen.output is None or not seen.output or trial.artifact.request.output:
+            return None  # features have another layout in every runtime
         key = trial.artifact.sha256
         if key not in self._known:
             self._known[key] = evaluated(trial.artifact)
@@ -35,10 +35,14 @@ class OutputCheck:
 def evaluated(artifact: Artifact) -> tuple[str, NDArray[np.float64]]:
     """(what evaluated it here, logits of the fixed input's first image, float64 of shape (classes,))."""
     from regnet_edge.converters import isolated, target
+    from regnet_edge.data import normalize
 
     model, converter = artifact.request.model, target(artifact.request.target)
     shape = (artifact.request.batch, model.config.in_channels, model.resolution, model.resolution)
-    found = isolated.run(converter, artifact, fixed_image(shape))
+    image = fixed_image(shape)
+    if artifact.request.takes_pixels:
+        image = normalize(fixed_pixels(image), model.preprocessing)
+    found = isolated.run(converter, artifact, image)
     return converter.evaluator(), found[0].astype(np.float64)
 
 

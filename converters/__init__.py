@@ -88,7 +88,10 @@ class Converter(Protocol):
         """What `run` runs the file with, as reports name it."""
 
     def run(self, artifact: Artifact, images: Floats) -> Floats:
-        """Logits (n, classes) of normalized images (n, channels, r, r), any n."""
+        """Logits (n, classes) of normalized images (n, channels, r, r), any n; or probabilities."""
+
+    def outputs(self, artifact: Artifact, images: Floats) -> Floats:
+        """All outputs side by side, (n, numbers), in `outputs_of`'s order; `run` is the first."""
 
     def opened(self, path: Path) -> OpenedFile:
         """Any file of this format, ours or not, ready to run; ArtifactError where it takes no image."""

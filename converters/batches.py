@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from . import Floats
 
 
-def in_batches(forward: Callable[[Floats], Floats], images: Floats, batch: int) -> Floats:
+def in_batches(forward: Callable[[Any], Floats], images: NDArray[Any], batch: int) -> Floats:
     """Outputs (n, ...) of a file that takes exactly `batch` images; the last batch is filled up."""
     import numpy as np
 

@@ -51,6 +51,14 @@ def run(converter: Converter, artifact: Artifact, images: Floats) -> Floats:
         return apart.numbers()
 
 
+def outputs(converter: Converter, artifact: Artifact, images: Floats) -> Floats:
+    """`converter.outputs` in a process of its own: every output side by side."""
+    with contextlib.closing(
+        IsolatedProcess(artifact.path, _outputs_once, converter, artifact, images)
+    ) as apart:
+        return apart.numbers()
+
+
 def running(converter: Converter, artifact: Artifact) -> IsolatedProcess:
     """`converter.run` as a function of images, in one process for every call."""
     return IsolatedProcess(artifact.path, _run_often, converter, artifact)
@@ -229,6 +237,10 @@ def _sentence(error: Exception) -> str:
 
 def _run_once(pipe: Pipe, converter: Converter, artifact: Artifact, images: Floats) -> None:
     pipe.give(converter.run(artifact, images))
+
+
+def _outputs_once(pipe: Pipe, converter: Converter, artifact: Artifact, images: Floats) -> None:
+    pipe.give(converter.outputs(artifact, images))
 
 
 def _run_often(pipe: Pipe, converter: Converter, artifact: Artifact) -> None:

@@ -24,7 +24,7 @@ from regnet_edge.errors import ArtifactError, RegNetEdgeError
 from regnet_edge.files import turn
 from regnet_edge.request import ExportRequest
 
-from . import Assignment, assign, check_precision, target
+from . import Assignment, assign, target
 from .cache import Cache
 from .quiet import ErrorStream
 from .standing import standing
@@ -170,9 +170,8 @@ def requests_for(request: ExportRequest, names: Sequence[str]) -> tuple[list[Exp
     able, refusals = [], []
     for name in names:
         try:
-            check_precision(target(name), request.precision)
             versions(target(name).packages)
-            able.append(replace(request, target=target(name).name))
+            able.append(assign(replace(request, target=target(name).name)).request)
         except RegNetEdgeError as error:
             refusals.append(str(error))
     return able, refusals

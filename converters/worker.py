@@ -30,6 +30,7 @@ from regnet_edge.lifetime import end_with
 from regnet_edge.request import Calibration, ExportRequest
 
 from . import Assignment, Source, assign
+from .features import with_inputs
 from .int8.calibration import images
 from .int8.network import network
 from .quiet import ErrorStream
@@ -150,7 +151,11 @@ def check_structure(request: ExportRequest, found: Structure) -> None:
     """
     if found.splits_groups:
         return
-    expected = [x for x in layers(request.model.config, request.model.resolution) if x.kind == "conv"]
+    every = layers(request.model.config, request.model.resolution)
+    wanted = ("stem", *with_inputs(request.output))
+    expected = [
+        x for x in every if x.kind == "conv" and (not request.output or x.name.split(".")[0] in wanted)
+    ]
     grouped = sum(x.groups > 1 for x in expected)
     if found.convs != len(expected) or found.grouped_convs != grouped:
         raise ConversionError(

@@ -69,7 +69,8 @@ class Parity:
     """How near a file's logits come to the definition's, over `images` images.
 
     Accuracies are fractions, None without labels; evaluator names what ran the file, images_from what it
-    saw (None in sidecars that do not say it).
+    saw (None in sidecars that do not say it). A file of features has no classes, so no top-1 either, and
+    `outputs` says the SQNR of each of its outputs in dB.
     """
 
     evaluator: str
@@ -77,11 +78,12 @@ class Parity:
     max_abs_error: float
     sqnr_db: float
     cosine: float
-    top1_agreement: float
+    top1_agreement: float | None
     accuracy: float | None
     reference_accuracy: float | None
     failures: tuple[str, ...] = ()
     images_from: ImagesRef | None = None
+    outputs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def loss(self) -> float | None:

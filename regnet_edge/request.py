@@ -24,6 +24,7 @@ Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "ham
 CropMode = Literal["center", "squash", "border"]
 CropRounding = Literal["even", "floor"]
 Option = bool | int | float | str
+Embed = Literal["normalize", "softmax", "labels"]
 MAX_NAME_BYTES = 150  # of a model's name: precision and suffixes follow, and a file name has 255
 NEEDS_CALIBRATION: frozenset[Precision] = frozenset({"int8", "int8x16"})
 
@@ -182,8 +183,10 @@ class ExportRequest:
 
     float_layers and equalize are int8's: the definition's layers that stay in float, and whether the
     channels of neighbouring layers are evened out first. options are the target's own, by name, those that
-    differ from its defaults; its converter reads them. Raises UsageError for int8 without calibration, and
-    for what is int8's in another precision.
+    differ from its defaults; its converter reads them. embed: what else the file computes, in that order
+    (normalize: from pixels; softmax: to probabilities; labels: to the likeliest classes). output: the stages
+    whose results the file gives instead of logits, for detectors and retrieval. Raises UsageError for int8
+    without calibration, and for what is int8's in another precision.
     """
 
     model: ModelSpec
@@ -194,8 +197,12 @@ class ExportRequest:
     float_layers: tuple[str, ...] = ()
     equalize: bool = False
     options: Mapping[str, Option] = field(default_factory=dict, hash=False)
+    embed: tuple[Embed, ...] = ()
+    output: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_embed(self.embed)
+        self._check_output()
         if self.precision != "int8" and (self.float_layers or self.equalize):
             raise UsageError("--mixed and --equalize are about int8; add --precision int8")
         if self.batch < 1:
@@ -203,6 +210,21 @@ class ExportRequest:
         if self.precision in NEEDS_CALIBRATION and self.calibration is None:
             raise UsageError(f"{self.precision} needs calibration images; pass --calibrate DIR")
         object.__setattr__(self, "options", MappingProxyType(dict(sorted(self.options.items()))))
+
+    def _check_output(self) -> None:
+        """Stages that are there, each once and in order; what is about logits does not go with them."""
+        if self.output and self.output != stages_of(self.model.config, ",".join(self.output)):
+            raise UsageError(f"output names stages once and in order, not {', '.join(self.output)}")
+        about = [e for e in self.embed if e != "normalize"]
+        if self.output and about:
+            raise UsageError(f"--embed {about[0]} is about logits, and --output leaves them out; choose one")
+        if self.output and self.float_layers:
+            raise UsageError("--mixed judges logits, and --output leaves them out; choose one")
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether the file's input are uint8 pixels of the model's size."""
+        return "normalize" in self.embed
 
     @property
     def key(self) -> str:
@@ -219,4 +241,37 @@ class ExportRequest:
         parts += [f"b{self.batch}"] if self.batch != 1 else []
         parts += ["equalized"] if self.equalize else []
         parts += ["mixed"] if self.float_layers else []
+        parts += self.embed
+        parts += self.output
         return "-".join(parts)
+
+
+def embeds(text: str) -> tuple[Embed, ...]:
+    """`normalize,softmax` as a request's embed, in the order in which a file computes them."""
+    words = {w.strip() for w in text.split(",") if w.strip()}
+    unknown = sorted(words - set(get_args(Embed)))
+    if unknown:
+        raise UsageError(f"unknown embed {unknown[0]!r}; choose from {', '.join(get_args(Embed))}")
+    return tuple(e for e in get_args(Embed) if e in words)
+
+
+def check_embed(chosen: tuple[Embed, ...]) -> None:
+    """Raise UsageError where they are unknown, twice or in another order than a file computes them."""
+    if chosen != embeds(",".join(chosen)):
+        raise UsageError(f"embed is some of {', '.join(get_args(Embed))}, each once and in that order")
+
+
+def stages_of(config: AnyNetConfig, text: str) -> tuple[str, ...]:
+    """`features` (all stages), `s3,s4` or `logits` (none) as a request's output; raises UsageError."""
+    known = [f"s{i}" for i in range(1, len(config.stages) + 1)]
+    words = [w.strip() for w in text.split(",") if w.strip()]
+    if words in ([], ["logits"]):
+        return ()
+    if words == ["features"]:
+        return tuple(known)
+    for word in words:
+        if word not in known:
+            raise UsageError(
+                f"this network has no output {word!r}; choose logits, features or stages: {', '.join(known)}"
+            )
+    return tuple(s for s in known if s in words)

@@ -32,6 +32,12 @@ def fixed_image(shape: Sequence[int]) -> Any:
     return (x.astype(np.float64) / 2**30 - 2).astype(np.float32).reshape(shape)
 
 
+def fixed_pixels(image: Any) -> Any:
+    """The same for a file that takes pixels: floor(64 (x + 2)) as uint8, NHWC."""
+    steps = np.floor((image.astype(np.float64) + 2) * 64)
+    return np.ascontiguousarray(np.clip(steps, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1))
+
+
 def last_line(text: str) -> str:
     """The last line that is not empty."""
     return next((line for line in reversed(text.splitlines()) if line.strip()), "")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -18,10 +17,13 @@ from regnet_edge.request import ExportRequest, Precision, Preprocessing
 
 from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
+from ..embed import refuse, to_pixels, with_gains
+from ..features import outputs_in
 from ..graph.fx import image_of, of_fx
 from ..graph.locate import owned
 from ..opened import OpenedFile
 from ..options import TargetOptions, option, read
+from ..outputs import first, outputs_of, side_by_side
 from ..quiet import coremltools
 from ..shortcuts import ways
 from ..tools import versions
@@ -62,21 +64,29 @@ class CoreMLOptions(TargetOptions):
 
     def check(self, request: ExportRequest) -> None:
         """An image and a classifier are about one image; each precision has an iOS that it begins with."""
+        refuse(request, "labels", "Core ML has a kind of model for that, pass --coreml-classifier")
+        if self.classifier and request.output:
+            raise UsageError("a classifier needs logits, and --output leaves them out; choose one")
+        if self.classifier and request.embed:
+            raise UsageError(
+                "a classifier gives probabilities by itself: leave --embed out, or pass --coreml-image"
+            )
         first = FIRST_IOS[request.precision]
         if int(self.ios) < first:
             raise UsageError(
                 f"Core ML {request.precision} begins with iOS {first}, not {self.ios}: pass --ios {first}, "
                 "or --precision fp16, which every one has"
             )
-        if self.image_input and request.batch != 1:
-            raise UsageError("an image input takes one image: leave --batch at 1 with --coreml-image")
+        if (self.image_input or request.takes_pixels) and request.batch != 1:
+            raise UsageError("a Core ML image input takes one image: leave --batch at 1")
         if self.classifier and request.batch != 1:
             raise UsageError("a classifier takes one image: leave --batch at 1 with --coreml-classifier")
 
 
 def options_of(request: ExportRequest) -> CoreMLOptions:
-    """The request's own options for Core ML."""
-    return read(CoreMLOptions, request.options, "coreml")
+    """The request's own options for Core ML; an embedded normalization is an image input."""
+    found = read(CoreMLOptions, request.options, "coreml")
+    return replace(found, image_input=found.image_input or request.takes_pixels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +109,20 @@ class CoreML:
         """Write the package; `image` is NCHW or an image, the output `logits` or a classifier's two."""
         from .mil.program import load
 
+        source = outputs_in(source, request)
         program, options = program_for(request, source), options_of(request)
         order = Order(
             precision=request.precision,
             pixels=pixels_of(request.model.preprocessing) if options.image_input else None,
             labels=class_labels(request) if options.classifier else (),
+            outputs=tuple(output.name for output in outputs_of(request)),
             ranges=_ranges(request, source, program),
             floats=_floats(request, program),
             ios=options.ios,
         )
         way = _write(program, order, request, out)
-        return replace(load(out).structure, ways=way)
+        found = replace(load(out).structure, ways=way)
+        return replace(found, output="probabilities") if "softmax" in request.embed else found
 
     def evaluator(self) -> str:
         """What runs a package here, never called Core ML where it is not."""
@@ -121,15 +134,25 @@ class CoreML:
 
     def run(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits of normalized NCHW images; for a classifier probabilities in label order."""
+        return first(self.outputs(artifact, images), artifact.request)
+
+    def outputs(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """All outputs side by side."""
+        import numpy as np
+
         request = artifact.request
         given = images
         if options_of(request).image_input:
-            given = to_pixels(images, request.model.preprocessing)
+            pixels = to_pixels(images, request.model.preprocessing)
+            given = pixels.transpose(0, 3, 1, 2).astype(np.float32)
         if sys.platform == "darwin":
             return predict(open_model(artifact.path), request, given)
         from .mil.evaluator import open_evaluator
 
-        return open_evaluator(artifact.path).run(given)
+        evaluator = open_evaluator(artifact.path)
+        if options_of(request).classifier:
+            return evaluator.run(given)
+        return side_by_side(evaluator.tensors(given, [output.name for output in outputs_of(request)]))
 
     def opened(self, path: Path) -> OpenedFile:
         """Any .mlpackage, ready to run, as its own program describes it."""
@@ -180,7 +203,7 @@ def _ranges(request: ExportRequest, source: Source, program: ExportedProgram) ->
     assert source.calibration is not None  # noqa: S101  # and who calls brings the images
     images = source.calibration
     if options_of(request).image_input:
-        images = _per_channel(images, gains(request.model.preprocessing), divide=True)
+        images = (images / gains(request.model.preprocessing)[:, None, None]).astype(images.dtype)
     return observe(program, images, request.calibration.method)
 
 
@@ -201,8 +224,9 @@ def program_for(request: ExportRequest, source: Source) -> ExportedProgram:
     net: nn.Module = source.module
     options = options_of(request)
     if options.image_input:
-        net = with_gains(source.module, gains(request.model.preprocessing))
-    if options.classifier:
+        factors = gains(request.model.preprocessing)
+        net = source.module if (factors == 1).all() else with_gains(source.module, factors)
+    if options.classifier or "softmax" in request.embed:
         net = _with_softmax(net)
     if net is source.module and source.program is not None:
         return source.program
@@ -235,46 +259,12 @@ def pixels_of(preprocessing: Preprocessing) -> Pixels:
     return Pixels(preprocessing.color, 1 / (255 * s), tuple(-m / s for m in preprocessing.mean))
 
 
-def gains(preprocessing: Preprocessing) -> tuple[float, ...]:
+def gains(preprocessing: Preprocessing) -> NDArray[np.float64]:
     """s / std of each channel: what the first convolution still has to multiply by."""
-    if len(set(preprocessing.std)) == 1:
-        return (1.0,) * preprocessing.channels
-    return tuple(_common_std(preprocessing) / std for std in preprocessing.std)
-
-
-def with_gains(net: RegNet, factors: Sequence[float]) -> RegNet:
-    """A copy whose stem multiplies its input channels first, in float64; the net itself for factors of 1.
-
-    Zero stays zero, so what the stem's padding means is unchanged; a mean folded into its bias would be
-    wrong at the borders.
-    """
-    import torch
-
-    if set(factors) == {1.0}:
-        return net
-    changed = copy.deepcopy(net)
-    with torch.no_grad():
-        weight = changed.stem.conv.weight
-        weight.copy_(weight.double() * torch.tensor(factors, dtype=torch.float64)[None, :, None, None])
-    return changed
-
-
-def _per_channel(
-    images: NDArray[np.float32], factors: Sequence[float], *, divide: bool
-) -> NDArray[np.float32]:
     import numpy as np
 
-    by = np.array(factors, np.float64)[:, None, None]
-    return np.asarray(images / by if divide else images * by, np.float32)
-
-
-def to_pixels(images: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Whole numbers 0..255 of normalized images: what an image input is given."""
-    import numpy as np
-
-    mean = np.array(preprocessing.mean)[:, None, None]
-    pixels = (_per_channel(images, preprocessing.std, divide=False) + mean) * 255
-    return np.asarray(np.clip(np.round(pixels), 0, 255), np.float32)
+    std = np.array(preprocessing.std, np.float64)
+    return np.ones_like(std) if len(set(preprocessing.std)) == 1 else _common_std(preprocessing) / std
 
 
 def class_labels(request: ExportRequest) -> tuple[str, ...]:
@@ -312,7 +302,10 @@ def describe(model: Any, request: ExportRequest) -> None:
         model.output_description[LABEL] = "the likeliest class"
         model.output_description[PROBABILITIES] = "probability of each class"
     else:
-        model.output_description[OUTPUT_NAME] = "a logit for each class"
+        said = "a probability" if "softmax" in request.embed else "a logit"
+        for output in outputs_of(request):
+            whole = f"result of stage {output.name}, NCHW"
+            model.output_description[output.name] = whole if request.output else f"{said} for each class"
     for key, value in sidecar_metadata(request).items():
         model.user_defined_metadata[key] = value
 
@@ -338,7 +331,7 @@ def predict(model: Any, request: ExportRequest, images: NDArray[np.float32]) -> 
         found = model.predict({INPUT_NAME: given})
         if options.classifier:
             return np.array([[found[PROBABILITIES][label] for label in labels]], np.float32)
-        return np.asarray(found[OUTPUT_NAME], np.float32)
+        return side_by_side([np.asarray(found[output.name]) for output in outputs_of(request)])
 
     return in_batches(forward, images, request.batch)
 

@@ -59,7 +59,7 @@ class Order:
     """How a program is to become a Core ML model; ranges make activations int8, except those of `floats`.
 
     floats: names of the exported graph's operations that keep float inputs and weights. ios: the deployment
-    target, which is the version of the operator set.
+    target, which is the version of the operator set. outputs: what the results are called.
     """
 
     precision: Precision
@@ -68,6 +68,7 @@ class Order:
     ranges: Mapping[str, Range] | None = None
     floats: frozenset[str] = frozenset()
     ios: str = "17"
+    outputs: tuple[str, ...] = (OUTPUT_NAME,)
 
 
 def lower(ct: Any, program: ExportedProgram, order: Order) -> Taken[Any]:
@@ -91,7 +92,7 @@ def _converted(ct: Any, program: ExportedProgram, order: Order, passes: Any) -> 
     if order.labels:
         options["classifier_config"] = ct.ClassifierConfig(list(order.labels))
     else:
-        options["outputs"] = [ct.TensorType(name=OUTPUT_NAME, dtype=np.float32)]
+        options["outputs"] = [ct.TensorType(name=name, dtype=np.float32) for name in order.outputs]
     return ct.convert(
         program,
         source="pytorch",

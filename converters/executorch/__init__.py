@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regnet_edge.artifact import Artifact, Structure, graph_of
-from regnet_edge.errors import ArtifactError
+from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.files import sha256_of
 from regnet_edge.request import ExportRequest, Precision
 
-from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
+from .. import INPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
+from ..embed import example_of, given, network_in, prepared, refuse, wrapped
 from ..opened import OpenedFile
 from ..options import TargetOptions, option, read
+from ..outputs import first, outputs_of, side_by_side
 from ..quiet import quiet
 from ..shortcuts import Taken, take, ways
 from ..tools import versions
@@ -44,6 +46,14 @@ class ExecuTorchOptions(TargetOptions):
         False, "--keep-graph", "ExecuTorch: store the delegated graph, for blame.", "graph"
     )
 
+    def check(self, request: ExportRequest) -> None:
+        """XNNPACK has no operator that sorts, and a kept graph is the network's own."""
+        refuse(request, "labels", "XNNPACK cannot sort; take the largest of its answers in the app")
+        if self.keep_graph and (request.embed or request.output):
+            raise UsageError(
+                "--keep-graph stores the plain network, for blame; leave out --embed and --output"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class ExecuTorch:
@@ -64,21 +74,27 @@ class ExecuTorch:
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; what the sidecar says is inside as constant methods."""
         with quiet():
-            exported, steps = _program(request, source)
+            exported, steps = _program(request, prepared(request, source))
             if read(ExecuTorchOptions, request.options, self.name).keep_graph:
                 save(exported.module(check_guards=False), graph_of(out))
+            exported = _with_embedded(exported, request, source)
             program = lowering.lower(exported, constants(request))
             with out.open("wb") as stream:
                 program.value.write_to_file(stream)
             found = _structure(out, exported)
-            return replace(found.value, ways=ways(*steps, program, found))
+            inside = network_in(found.value, request)
+            return replace(inside, ways=ways(*steps, program, found))
 
     def evaluator(self) -> str:
         """The runtime's name and version."""
         return f"ExecuTorch runtime {versions(['executorch'])['executorch']}"
 
     def run(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits of normalized NCHW images, on as many threads as the runtime's pool has."""
+        """The file's answers to normalized NCHW images, on as many threads as the runtime's pool has."""
+        return first(self.outputs(artifact, images), artifact.request)
+
+    def outputs(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """All outputs side by side."""
         if sha256_of(artifact.path) != artifact.sha256:
             raise ArtifactError(
                 f"{artifact.path} is not the file its sidecar describes (sha256 differs), and the runtime"
@@ -86,7 +102,8 @@ class ExecuTorch:
             )
         program = open_program(artifact.path)
         method = loaded(program)
-        return in_batches(lambda batch: execute(method, batch), images, artifact.request.batch)
+        taken = given(images, artifact.request)
+        return in_batches(lambda batch: execute(method, batch), taken, artifact.request.batch)
 
     def opened(self, path: Path) -> OpenedFile:
         """Any .pte, ready to run, as its own graph describes it."""
@@ -121,9 +138,21 @@ def _program(request: ExportRequest, source: Source) -> tuple[ExportedProgram, t
     return made.value, (made,)
 
 
+def _with_embedded(program: ExportedProgram, request: ExportRequest, source: Source) -> ExportedProgram:
+    """The program with what the request embeds around it."""
+    import torch
+
+    if not request.embed:
+        return program
+    net = wrapped(program.module(check_guards=False), request)
+    with torch.no_grad():
+        return torch.export.export(net, (example_of(request, source),))
+
+
 def constants(request: ExportRequest) -> dict[str, str]:
     """Text by the method that returns it: what the sidecar says, and the names of input and output."""
-    names = {NAMESPACE + "input": INPUT_NAME, NAMESPACE + "output": OUTPUT_NAME}
+    outputs = ",".join(output.name for output in outputs_of(request))
+    names = {NAMESPACE + "input": INPUT_NAME, NAMESPACE + "output": outputs}
     return {**sidecar_metadata(request), **names}
 
 
@@ -152,8 +181,8 @@ def loaded(program: Any) -> Any:
             ) from error
 
 
-def execute(method: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What a loaded method answers for a batch of its size."""
+def execute(method: Any, batch: NDArray[Any]) -> NDArray[np.float32]:
+    """What a loaded method answers for a batch of its size, all outputs side by side."""
     import torch
 
     with quiet() as said:
@@ -164,8 +193,7 @@ def execute(method: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
             raise ArtifactError(
                 f"ExecuTorch cannot run images of shape {batch.shape} ({reason}); convert the model for it"
             ) from error
-    logits: NDArray[np.float32] = outputs[0].numpy()
-    return logits
+    return side_by_side([output.numpy() for output in outputs])
 
 
 def metadata(path: Path) -> Mapping[str, str]:

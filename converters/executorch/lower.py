@@ -158,6 +158,9 @@ def _rules() -> dict[Any, Rule]:
         aten.conv2d.default: _convolution,
         aten.flatten.using_ints: _view,
         aten.silu.default: _silu,
+        aten._to_copy.default: _cast,
+        aten.permute_copy.default: _same(ops.edge.aten.permute_copy.default),
+        aten.softmax.int: _softmax,
     }
 
 
@@ -206,6 +209,22 @@ def _silu(graph: Graph, _: Node, x: Node) -> Node:
 
     gate = graph.call_function(ops.edge.aten.sigmoid.default, (x,))
     return graph.call_function(ops.edge.aten.mul.Tensor, (x, gate))
+
+
+def _cast(graph: Graph, source: Node, x: Node, *, dtype: Any) -> Node:
+    """A cast keeps the order of the dimensions."""
+    from executorch.exir.dialects._ops import ops
+
+    order = list(range(len(source.meta["val"].shape)))
+    return graph.call_function(
+        ops.edge.dim_order_ops._to_dim_order_copy.default, (x,), {"dtype": dtype, "dim_order": order}
+    )
+
+
+def _softmax(graph: Graph, _: Node, x: Node, dim: int) -> Node:
+    from executorch.exir.dialects._ops import ops
+
+    return graph.call_function(ops.edge.aten._softmax.default, (x, dim, False))
 
 
 @contextlib.contextmanager

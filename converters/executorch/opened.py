@@ -13,7 +13,8 @@ from ..quiet import quiet
 if TYPE_CHECKING:
     from .. import Floats
 
-METHOD, FLOAT = "forward", 6  # of ExecuTorch's ScalarType
+METHOD = "forward"
+UINT8, FLOAT = 0, 6  # of ExecuTorch's ScalarType
 
 
 def opened(path: Path) -> OpenedFile:
@@ -26,18 +27,21 @@ def opened(path: Path) -> OpenedFile:
         raise ArtifactError(f"{path} has no method {METHOD}, only {names}; export the model's forward")
     method = loaded(program)
     with quiet():
-        image = ImageInput.of(path, _shapes(path, method), "NCHW")
+        shapes, raw = _inputs(path, method)
+        image = ImageInput.of(path, shapes, "NCHW", raw=raw)
 
     def forward(images: Floats) -> Floats:
-        return execute(method, images)
+        return execute(method, images.astype("uint8") if raw else images)
 
     ours = any(name.startswith(NAMESPACE) for name in program.method_names)
     return OpenedFile(path, image, forward, metadata(path) if ours else {})
 
 
-def _shapes(path: Path, method: Any) -> list[tuple[int, ...]]:
+def _inputs(path: Path, method: Any) -> tuple[list[tuple[int, ...]], bool]:
+    """(shape of each input, whether they take pixels)."""
     described = method.metadata
     tensors = [described.input_tensor_meta(i) for i in range(described.num_inputs())]
-    if any(tensor.dtype() != FLOAT for tensor in tensors):
-        raise ArtifactError(f"the input of {path} is of whole numbers; only float32 images are given to it")
-    return [tuple(tensor.sizes()) for tensor in tensors]
+    kinds = {tensor.dtype() for tensor in tensors}
+    if not kinds <= {UINT8} and not kinds <= {FLOAT}:
+        raise ArtifactError(f"the input of {path} is of no image's type; only float32 and uint8 are given")
+    return [tuple(tensor.sizes()) for tensor in tensors], kinds == {UINT8}

@@ -7,11 +7,12 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regnet_edge.artifact import Artifact
 from regnet_edge.errors import ToolError, UnknownNameError, UsageError
 
+from ..embed import given
 from . import environments
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class Emulated:
                 f"{artifact.path.name} is for {artifact.request.target}, which has no runtime on emulated "
                 "AArch64; give .tflite, .onnx and .pte files"
             )
+        if artifact.request.target == "executorch" and artifact.request.takes_pixels:
+            raise UsageError(
+                f"{artifact.path.name} takes pixels, the runner there floats; convert without --embed"
+            )
 
     def run(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits of normalized NCHW images; raises ToolError with what a failing runtime says."""
@@ -83,12 +88,11 @@ class Emulated:
             else:
                 nhwc = artifact.request.target == "tflite"
                 laid_out = whole.transpose(0, 2, 3, 1) if nhwc else whole
+                laid_out = given(whole, artifact.request) if artifact.request.takes_pixels else laid_out
                 found = self._python(artifact.path, laid_out, batch, Path(folder))
         return found[: len(images)]
 
-    def _python(
-        self, model: Path, images: NDArray[np.float32], batch: int, folder: Path
-    ) -> NDArray[np.float32]:
+    def _python(self, model: Path, images: NDArray[Any], batch: int, folder: Path) -> NDArray[np.float32]:
         import numpy as np
 
         np.save(folder / "images.npy", np.ascontiguousarray(images))

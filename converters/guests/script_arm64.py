@@ -1,7 +1,7 @@
 """Logits of a TFLite or ONNX file: a script for an environment of another architecture.
 
 Run: python script_arm64.py MODEL.tflite|MODEL.onnx IMAGES.npy LOGITS.npy BATCH
-Images are float32, laid out as the file takes them, their number a multiple of BATCH. Nothing of the
+Images are float32 or uint8, laid out as the file takes them, their number a multiple of BATCH. Nothing of the
 project is imported: this runs where it is not installed.
 """
 
@@ -28,7 +28,7 @@ def _tflite(model: str) -> Callable[[Any], Any]:
 
     interpreter = Interpreter(model, num_threads=1)
     interpreter.allocate_tensors()
-    [entry], [exit_] = interpreter.get_input_details(), interpreter.get_output_details()
+    [entry], exit_ = interpreter.get_input_details(), interpreter.get_output_details()[0]
 
     def forward(pixels: Any) -> Any:
         scale, zero = entry["quantization"]

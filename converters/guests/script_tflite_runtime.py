@@ -1,7 +1,7 @@
 """Logits of a TFLite file by tflite-runtime: a script for an environment of its own.
 
 Run: python script_tflite_runtime.py MODEL.tflite IMAGES.npy LOGITS.npy
-Images are float32 (n, h, w, channels), n a multiple of the file's batch. Nothing of the project is
+Images are float32 or uint8 (n, h, w, channels), n a multiple of the file's batch. Nothing of the project is
 imported: this runs where it is not installed.
 """
 
@@ -17,7 +17,7 @@ def main(model: str, images: str, logits: str) -> None:
 
     interpreter = Interpreter(model, num_threads=1)
     interpreter.allocate_tensors()
-    [entry], [exit_] = interpreter.get_input_details(), interpreter.get_output_details()
+    [entry], exit_ = interpreter.get_input_details(), interpreter.get_output_details()[0]
     pixels, found = np.load(images), []
     for start in range(0, len(pixels), entry["shape"][0]):
         interpreter.set_tensor(entry["index"], pixels[start : start + entry["shape"][0]])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from regnet_edge.artifact import Artifact
 from regnet_edge.errors import UsageError
 
+from ..embed import given
 from . import environments
 
 if TYPE_CHECKING:
@@ -34,13 +35,14 @@ class TFLiteRuntime:
         if artifact.request.target != "tflite":
             raise UsageError(f"{artifact.path.name} is no TFLite file; leave out --runtime {NAME}")
         batch = artifact.request.batch
-        nhwc = images.transpose(0, 2, 3, 1)
+        plain = images.transpose(0, 2, 3, 1)
+        nhwc = given(images, artifact.request) if artifact.request.takes_pixels else plain
         whole = np.concatenate([nhwc, np.repeat(nhwc[-1:], -len(nhwc) % batch, axis=0)])
         with tempfile.TemporaryDirectory() as folder:
-            given, found = Path(folder) / "images.npy", Path(folder) / "logits.npy"
-            np.save(given, np.ascontiguousarray(whole))
+            seen, found = Path(folder) / "images.npy", Path(folder) / "logits.npy"
+            np.save(seen, np.ascontiguousarray(whole))
             script = Path(__file__).with_name("script_tflite_runtime.py")
-            environments.run(NAME, script, str(artifact.path), str(given), str(found))
+            environments.run(NAME, script, str(artifact.path), str(seen), str(found))
             logits: NDArray[np.float32] = np.load(found)[: len(images)]
         return logits
 

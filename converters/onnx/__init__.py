@@ -13,8 +13,10 @@ from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
+from ..embed import given, network_in, prepared
 from ..opened import OpenedFile
 from ..options import TargetOptions, option, read
+from ..outputs import first, outputs_of, side_by_side
 from ..quiet import quiet
 from ..tools import versions
 from .opset import DEFAULT_OPSET, HIGHEST_OPSET, LOWEST_OPSET, at_opset, exported_opset
@@ -71,31 +73,37 @@ class Onnx:
         return versions(self.packages)
 
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
-        """Write the file; input `image` is NCHW, output `logits`."""
+        """Write the file; input `image` is NCHW, output `logits`, or what the request embeds."""
         import onnx
 
+        from .embed import embed
+
         options = options_of(request)
-        _export(request, source, exported_opset(options.opset), out)
+        _export(request, prepared(request, source), exported_opset(options.opset), out)
         model = at_opset(onnx.load(str(out)), options.opset)
         if request.precision != "fp32":
             model = quantized(model, request, source.calibration, options.cpu)
+        model = embed(model, request)
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, str(out))
-        return replace(structure(out), made_for=_made_for(request, options))
+        return replace(network_in(structure(out), request), made_for=_made_for(request, options))
 
     def evaluator(self) -> str:
         """The runtime's name and version."""
         return f"onnxruntime {versions(['onnxruntime'])['onnxruntime']}"
 
     def run(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits of normalized NCHW images."""
+        """The file's answers to normalized NCHW images, (n, classes)."""
+        return first(self.outputs(artifact, images), artifact.request)
+
+    def outputs(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """All outputs side by side."""
         session = open_session(artifact.path)
 
-        def forward(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-            logits: NDArray[np.float32] = session.run([OUTPUT_NAME], {INPUT_NAME: batch})[0]
-            return logits
+        def forward(batch: NDArray[Any]) -> NDArray[np.float32]:
+            return side_by_side(session.run(None, {INPUT_NAME: batch}))
 
-        return in_batches(forward, images, artifact.request.batch)
+        return in_batches(forward, given(images, artifact.request), artifact.request.batch)
 
     def opened(self, path: Path) -> OpenedFile:
         """Any .onnx, ready to run, as its own graph describes it."""
@@ -122,7 +130,7 @@ def _export(request: ExportRequest, source: Source, opset: int, out: Path) -> No
             source.program,
             (source.example,),
             input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
+            output_names=[output.name for output in outputs_of(request)] if request.output else [OUTPUT_NAME],
             opset_version=opset,
             dynamo=True,
             verbose=False,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact
-from regnet_edge.errors import ArtifactError
+from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.reading import parse_json
 
 from .. import isolated, target
@@ -115,6 +115,10 @@ class Ledger:
 
 def blame(artifact: Artifact, images: Floats, weights: str = "") -> Blame:
     """What each layer, block and stage of the file loses on images (n, channels, r, r)."""
+    if artifact.request.embed or artifact.request.output:
+        raise UsageError(
+            f"blame reads plain networks; convert {artifact.path.name} without --embed and --output"
+        )
     found = isolated.told(artifact.path, _blame_as_text, artifact, images, weights)
     try:
         return codec.from_json(parse_json(found, infinite=True), Blame)

@@ -14,8 +14,10 @@ from regnet_edge.artifact import Artifact, ImagesRef, Parity
 from regnet_edge.request import ModelSpec, Precision
 
 from .. import isolated, target
+from ..features import with_stages
 from ..guests import tflite_runtime
 from ..images import images_for
+from ..outputs import INDICES, SCORES, apart, first, outputs_of, side_by_side
 from .metrics import Floats, agreement, cosine, max_abs_error, softmax, sqnr_db
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_IMAGES = 256
 REFERENCE_BATCH = 32
+FEATURE_IMAGES = 32  # a stage's result is as large as a picture
 LOSS_IMAGES = 2000  # fewer labelled images cannot tell half a point of accuracy from chance
 
 
@@ -70,25 +73,52 @@ def reference_logits(model: ModelSpec, images: Floats, weights: str = "") -> Flo
         return torch.cat([net(piece) for piece in pieces]).numpy()
 
 
+def reference_features(model: ModelSpec, images: Floats, stages: Sequence[str], weights: str = "") -> Floats:
+    """The results of the definition's stages side by side, (n, numbers), batch norm unfolded, fp32."""
+    import torch
+
+    from regnet_edge.resolve import load
+
+    net = with_stages(load(model, weights), stages)
+    with torch.no_grad():
+        pieces = torch.split(torch.from_numpy(images), REFERENCE_BATCH)
+        return np.concatenate([side_by_side([v.numpy() for v in net(piece)]) for piece in pieces])
+
+
 def reference(
-    model: ModelSpec, images: Labelled, weights: str = "", origin: ImagesRef | None = None
+    model: ModelSpec,
+    images: Labelled,
+    weights: str = "",
+    origin: ImagesRef | None = None,
+    stages: tuple[str, ...] = (),
 ) -> Reference:
-    """The definition on these images, which came from `origin`."""
+    """The definition on these images, which came from `origin`: its logits, or the results of stages."""
     from regnet_edge.data import preprocess
 
     pixels = preprocess(images, model.preprocessing)
+    if stages:
+        return Reference(pixels, reference_features(model, pixels, stages, weights), None, origin)
     return Reference(pixels, reference_logits(model, pixels, weights), images.labels, origin)
 
 
 def compare(artifact: Artifact, expected: Reference) -> Parity:
     """Run the file and measure how near it comes."""
     runner = target(artifact.request.target)
-    return measure(artifact, expected, isolated.run(runner, artifact, expected.images), runner.evaluator())
+    return measure(artifact, expected, answers(artifact, expected.images), runner.evaluator())
 
 
-def measure(artifact: Artifact, expected: Reference, found: Floats, evaluator: str) -> Parity:
-    """How near the file's outputs `found` come to the definition's; evaluator is what computed them."""
-    wanted = as_answers(expected.logits, artifact)
+def answers(artifact: Artifact, images: Floats) -> Floats:
+    """What the file computes of the images: its one output, or all of them side by side."""
+    runner = target(artifact.request.target)
+    several = len(outputs_of(artifact.request)) > 1
+    return (isolated.outputs if several else isolated.run)(runner, artifact, images)
+
+
+def measure(artifact: Artifact, expected: Reference, whole: Floats, evaluator: str) -> Parity:
+    """How near the file's outputs come to the definition's; evaluator is what computed them."""
+    if artifact.request.output:
+        return _of_features(artifact, expected, whole, evaluator)
+    wanted, found = as_answers(expected.logits, artifact), first(whole, artifact.request)
     labels = expected.labels
     measured = Parity(
         evaluator=evaluator,
@@ -101,7 +131,46 @@ def measure(artifact: Artifact, expected: Reference, found: Floats, evaluator: s
         reference_accuracy=None if labels is None else float(np.mean(wanted.argmax(1) == labels)),
         images_from=expected.origin,
     )
-    return replace(measured, failures=failures(measured, artifact))
+    return replace(measured, failures=(*failures(measured, artifact), *_misnamed(artifact, whole)))
+
+
+def _of_features(artifact: Artifact, expected: Reference, whole: Floats, evaluator: str) -> Parity:
+    """Each output against the definition's; the figures of the whole are the worst output's."""
+    gate = GATES[artifact.request.precision]
+    wanted, found = apart(expected.logits, artifact.request), apart(whole, artifact.request)
+    each = {name: sqnr_db(wanted[name], found[name]) for name in wanted}
+    low = tuple(
+        f"{name}: SQNR {db:.1f} dB is not above {gate.sqnr_db:g} dB"
+        for name, db in each.items()
+        if not db > gate.sqnr_db
+    )
+    return Parity(
+        evaluator=evaluator,
+        images=len(whole),
+        max_abs_error=max_abs_error(expected.logits, whole),
+        sqnr_db=min(each.values()),
+        cosine=min(cosine(wanted[name], found[name]) for name in wanted),
+        top1_agreement=None,
+        accuracy=None,
+        reference_accuracy=None,
+        failures=low,
+        images_from=expected.origin,
+        outputs=each,
+    )
+
+
+def _misnamed(artifact: Artifact, whole: Floats) -> tuple[str, ...]:
+    """A sentence where the classes that a file names are not the likeliest of its own answer."""
+    if "labels" not in artifact.request.embed:
+        return ()
+    parts = apart(whole, artifact.request)
+    answer, scores = first(whole, artifact.request), parts[SCORES]
+    best = -np.sort(-answer, axis=1)[:, : scores.shape[1]]
+    meant = np.take_along_axis(answer, parts[INDICES].astype(np.int64), axis=1)
+    wrong = int(np.count_nonzero(((scores != best) | (scores != meant)).any(1)))
+    if not wrong:
+        return ()
+    return (f"the classes that it names are not its likeliest in {wrong} of {len(whole)} images",)
 
 
 def as_answers(logits: Floats, artifact: Artifact) -> Floats:
@@ -115,8 +184,9 @@ def failures(measured: Parity, artifact: Artifact) -> tuple[str, ...]:
     found = []
     if not measured.sqnr_db > gate.sqnr_db:
         found.append(f"SQNR {measured.sqnr_db:.1f} dB is not above {gate.sqnr_db:g} dB")
-    if artifact.request.model.weights.trained and measured.top1_agreement < gate.top1:
-        found.append(f"top-1 agreement {measured.top1_agreement:.2%} is below {gate.top1:.1%}")
+    agree = measured.top1_agreement
+    if artifact.request.model.weights.trained and agree is not None and agree < gate.top1:
+        found.append(f"top-1 agreement {agree:.2%} is below {gate.top1:.1%}")
     points, allowed = 100 * (measured.loss or 0), 100 * gate.loss
     if measured.images >= LOSS_IMAGES and points > allowed:
         found.append(f"top-1 is {points:.2f} points below the definition's, not within {allowed:g}")
@@ -159,20 +229,21 @@ def run_all(
     runtime 'tflite-runtime' runs TFLite files there and leaves their sidecars as they are.
     """
     artifacts = [Artifact.load(Path(path)) for path in paths]
-    expected: dict[ModelSpec, Reference] = {}
+    expected: dict[tuple[ModelSpec, tuple[str, ...]], Reference] = {}
     found = []
     for artifact in artifacts:
-        model = artifact.request.model
-        if model not in expected:
+        model, stages = artifact.request.model, artifact.request.output
+        key = (model, stages)
+        if key not in expected:
             progress(f"definition of {model.name}")
-            drawn = images_for(model, images, count)
-            expected[model] = reference(model, drawn.images, weights, drawn.origin)
+            drawn = images_for(model, images, min(count, FEATURE_IMAGES) if stages else count)
+            expected[key] = reference(model, drawn.images, weights, drawn.origin, stages)
         progress(artifact.path.name)
-        logits, evaluator = _answers(artifact, expected[model].images, runtime)
-        measured = replace(artifact, parity=measure(artifact, expected[model], logits, evaluator))
+        logits, evaluator = _answers(artifact, expected[key].images, runtime)
+        measured = replace(artifact, parity=measure(artifact, expected[key], logits, evaluator))
         if not runtime:
             measured.renew()
-        found.append(Ran(measured, logits))
+        found.append(Ran(measured, first(logits, artifact.request)))
     return found
 
 
@@ -181,4 +252,4 @@ def _answers(artifact: Artifact, images: Floats, runtime: str) -> tuple[Floats, 
     if runtime:
         return tflite_runtime.RUNTIME.run(artifact, images), tflite_runtime.RUNTIME.evaluator()
     runner = target(artifact.request.target)
-    return isolated.run(runner, artifact, images), runner.evaluator()
+    return answers(artifact, images), runner.evaluator()

@@ -77,7 +77,13 @@ def subject(path: Path, stated: Sequence[Said] = (), labels: tuple[str, ...] = (
     """
     converter = _converter(path)
     if not path.exists() or sidecar_of(path).exists():
-        model = Artifact.load(path).request.model
+        request = Artifact.load(path).request
+        model = request.model
+        if request.output:
+            raise UsageError(
+                f"{path.name} gives features ({', '.join(request.output)}), no classes; give a file that was "
+                "converted without --output"
+            )
         own = Said(Origin("file", "sidecar"), Settings.of(model.preprocessing), labels=model.labels)
         opened = isolated.opened(converter, path)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,11 +15,14 @@ from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
+from ..embed import given, network_in, prepared
 from ..opened import OpenedFile
 from ..options import TargetOptions, option, read
+from ..outputs import first, outputs_of, side_by_side
 from ..quiet import quiet
 from ..shortcuts import Taken, take, ways
 from ..tools import versions
+from .embed import embed
 from .lower import flatbuffer
 from .quantize import quantized
 from .runtime import IDENTIFIER, open_interpreter, read_flatbuffer, to_real, to_steps
@@ -47,6 +51,8 @@ class TFLiteOptions(TargetOptions):
         """The old route knows fp32 alone, and int8 doors lead into an int8 file alone."""
         if self.via and request.precision != "fp32":
             raise UsageError(f"--via {self.via} makes TFLite files in fp32 only; leave out --precision")
+        if self.via and (request.output or request.embed):
+            raise UsageError(f"--via {self.via} makes plain files only; leave out --embed and --output")
         if self.io != "float" and request.precision != "int8":
             raise UsageError(f"--io {self.io} is about int8; add --precision int8")
 
@@ -83,32 +89,41 @@ class TFLite:
         return {**versions(self.packages), **tool_versions()}
 
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
-        """Write the file; input `image` is NHWC, output `logits`."""
+        """Write the file; input `image` is NHWC, output `logits`, or what the request embeds."""
         with quiet():
-            made = float_file(request, source)
+            made = float_file(request, prepared(request, source))
             out.write_bytes(made.value)
             if request.precision != "fp32":
                 float_doors = options_of(request).io == "float"
                 out.write_bytes(quantized(out.read_bytes(), request, source.calibration, float_doors))
         annotate(out, request)
-        return replace(structure(out), splits_groups=bool(options_of(request).via), ways=ways(made))
+        found = network_in(structure(out), request)
+        return replace(found, splits_groups=bool(options_of(request).via), ways=ways(made))
 
     def evaluator(self) -> str:
         """The runtime's name and version."""
         return f"ai-edge-litert {versions(['ai-edge-litert'])['ai-edge-litert']}"
 
     def run(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits of normalized NCHW images."""
+        """The file's answers to normalized NCHW images, (n, classes)."""
+        return first(self.outputs(artifact, images), artifact.request)
+
+    def outputs(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """All outputs side by side."""
+        request = artifact.request
         interpreter = open_interpreter(artifact.path)
         [signature] = interpreter.get_signature_list()
         runner = interpreter.get_signature_runner(signature)
-        nhwc = images.transpose(0, 2, 3, 1)
-        entry, exit_ = runner.get_input_details()[INPUT_NAME], runner.get_output_details()[OUTPUT_NAME]
+        entry, exits = runner.get_input_details()[INPUT_NAME], runner.get_output_details()
 
-        def forward(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-            return to_real(runner(**{INPUT_NAME: to_steps(batch, entry)})[OUTPUT_NAME], exit_)
+        def forward(batch: NDArray[Any]) -> NDArray[np.float32]:
+            fed = batch if request.takes_pixels else to_steps(batch, entry)
+            found = runner(**{INPUT_NAME: fed})
+            real = [to_real(found[o.name], exits[o.name]) for o in outputs_of(request)]
+            return side_by_side([v.transpose(0, 3, 1, 2) if v.ndim == 4 else v for v in real])
 
-        return in_batches(forward, nhwc, artifact.request.batch)
+        taken = given(images, request) if request.takes_pixels else images.transpose(0, 2, 3, 1)
+        return in_batches(forward, taken, request.batch)
 
     def opened(self, path: Path) -> OpenedFile:
         """Any .tflite, ready to run, as its own graph describes it."""
@@ -135,12 +150,17 @@ def float_file(request: ExportRequest, source: Source) -> Taken[bytes]:
     program = source.program
     return take(
         STEP,
-        lambda: None if program is None else flatbuffer(program),
-        lambda: bytes(_litert_model(source).model_content()),
+        lambda: None if program is None else flatbuffer(program, _names(request)),
+        lambda: bytes(_litert_model(source, _names(request)).model_content()),
     )
 
 
-def _litert_model(source: Source) -> Any:
+def _names(request: ExportRequest) -> list[str]:
+    """What the network's own outputs are called."""
+    return [output.name for output in outputs_of(request)] if request.output else [OUTPUT_NAME]
+
+
+def _litert_model(source: Source, names: Sequence[str]) -> Any:
     import litert_torch  # type: ignore[import-untyped]  # ships no types
     from torch import nn
 
@@ -152,7 +172,10 @@ def _litert_model(source: Source) -> Any:
             self.net = source.module
 
         def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-            return {OUTPUT_NAME: self.net(image.permute(0, 3, 1, 2))}
+            answer = self.net(image.permute(0, 3, 1, 2))
+            found = answer if isinstance(answer, tuple) else (answer,)
+            last = [v.permute(0, 2, 3, 1) if v.ndim == 4 else v for v in found]
+            return dict(zip(names, last, strict=True))
 
     example = source.example.permute(0, 2, 3, 1).contiguous()
     return litert_torch.convert(ChannelsLast().eval(), sample_kwargs={INPUT_NAME: example})
@@ -168,7 +191,9 @@ def annotate(path: Path, request: ExportRequest) -> None:
     _gather_buffers(model, content)
     [graph] = model.subgraphs
     graph.tensors[graph.inputs[0]].name = INPUT_NAME.encode()
-    graph.tensors[graph.outputs[0]].name = OUTPUT_NAME.encode()
+    for index, name in zip(graph.outputs, _names(request), strict=True):
+        graph.tensors[index].name = name.encode()
+    embed(model, request)
     buffer, entry = schema.BufferT(), schema.MetadataT()
     buffer.data = list(json.dumps(sidecar_metadata(request), ensure_ascii=False).encode())
     model.buffers.append(buffer)

@@ -32,8 +32,11 @@ SIGNATURE = "serving_default"  # litert_torch's own name for the only one
 Rule = Callable[..., Any]
 
 
-def flatbuffer(program: ExportedProgram) -> bytes | None:
-    """The TFLite file, input `image` NHWC; None if the program has operators unknown here."""
+def flatbuffer(program: ExportedProgram, names: Sequence[str] = (OUTPUT_NAME,)) -> bytes | None:
+    """The TFLite file, input `image` NHWC, outputs by those names.
+
+    None if the program has operators unknown here.
+    """
     rules = _rules()
     calls = [node for node in program.graph.nodes if node.op not in ("placeholder", "output")]
     if any(node.target not in rules or not _is_writable(node) for node in calls):
@@ -45,7 +48,7 @@ def flatbuffer(program: ExportedProgram) -> bytes | None:
     compiler.prepare_mlir_context(context)
     with context, ir.Location.unknown():
         module = _module(program, rules)
-        compiler.set_signature(module.operation, SIGNATURE, [INPUT_NAME], [OUTPUT_NAME])
+        compiler.set_signature(module.operation, SIGNATURE, [INPUT_NAME], list(names))
         return _compiled(compiler.merge_modules([module]))
 
 
@@ -83,7 +86,7 @@ def _module(program: ExportedProgram, rules: Mapping[Any, Rule]) -> Any:
     [outputs] = program.graph.output_node().args
     writer = Writer(program, rules)
     module = ir.Module.create()
-    kind = ir.FunctionType.get([_type(_shape(image))], [_type(_shape(outputs[0]))])
+    kind = ir.FunctionType.get([_type(_shape(image))], [_type(_shape(output)) for output in outputs])
     with ir.InsertionPoint(module.body):
         main = func.FuncOp("main", kind)
     with ir.InsertionPoint(main.add_entry_block()):
@@ -91,7 +94,7 @@ def _module(program: ExportedProgram, rules: Mapping[Any, Rule]) -> Any:
         for node in program.graph.nodes:
             if node.op == "call_function":
                 writer.write(node)
-        func.ReturnOp([writer.values[outputs[0]]])
+        func.ReturnOp([writer.values[output] for output in outputs])
     main.attributes["sym_visibility"] = ir.StringAttr.get("public")
     return module
 

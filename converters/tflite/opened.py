@@ -49,7 +49,7 @@ def _numbers(path: Path, entry: Any) -> dict[str, Any]:
         return {}
     if kind.kind not in "iu" or kind.itemsize > 2:
         raise ArtifactError(f"the input of {path} is of type {kind}, no image; only images are given")
-    if not scale:
+    if not scale or (scale, zero) == (1, 0):
         return {"raw": True}
     limits = np.iinfo(kind)
     return {"lowest": float((limits.min - zero) * scale), "highest": float((limits.max - zero) * scale)}

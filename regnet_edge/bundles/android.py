@@ -100,6 +100,9 @@ def make(
 def check_runtime(artifact: Artifact, base: Marker, *, force: bool = False) -> None:
     """Raise ArtifactError where the base packs no runtime for the file, or one not known to read it."""
     name, target = artifact.path.name, artifact.request.target
+    if artifact.request.embed:
+        raise UsageError(f"{name} embeds {', '.join(artifact.request.embed)}, and the app does that itself; "
+                         "convert it without --embed")  # fmt: skip
     packed = base.runtimes.get(target)
     if packed is None:
         raise ArtifactError(

@@ -75,6 +75,8 @@ def write_index(entries: Sequence[BundleEntry], folder: Path) -> None:
 def check(artifact: Artifact) -> None:
     """Raise ArtifactError for a file that has no place in an app: unproven, or without names to show."""
     name, parity = artifact.path.name, artifact.parity
+    if artifact.request.output:
+        raise UsageError(f"{name} gives features, no classes to show; convert it without --output")
     if parity is None:
         raise ArtifactError(f"{name} was never verified; run regnet-edge verify {name}, or pass --force")
     if parity.failures:

@@ -22,7 +22,7 @@ from regnet_edge.cli._own import WithOwnOptions, own_fields, own_names
 from regnet_edge.cli._pictures import PICTURE_NAMES, picture_options, stated
 
 if TYPE_CHECKING:
-    from regnet_edge.artifact import Artifact
+    from regnet_edge.artifact import Artifact, Parity
     from regnet_edge.converters.cache import Cache
     from regnet_edge.converters.run import Outcome
     from regnet_edge.request import ExportRequest, ModelSpec, Option, Precision
@@ -45,6 +45,8 @@ class Options:
     precision: str
     section: str
     batch: int
+    embed: str
+    output: str
     classes: int | None
     labels: str
     int8: Int8Options
@@ -87,6 +89,10 @@ COLUMNS = ("target", "precision", "seconds", "MB", "SQNR dB", "top-1 agree", "fi
 @click.option("--section", default="", help="Which network of a checkpoint; see regnet-edge weights show.")
 @picture_options
 @click.option("--batch", default=1, show_default=True, help="Images the file takes at once.")
+@click.option(
+    "--embed", default="", help="In the file: normalize (takes pixels), softmax, labels; see docs/files.md."
+)
+@click.option("--output", default="", help="logits, features (every stage), or stages such as s3,s4.")
 @click.option("--classes", type=int, help="Another number of classes draws a fresh head.")
 @click.option("--labels", default="", help="Text file, one label a line; or imagenet.")
 @int8_options
@@ -211,12 +217,15 @@ def _requests(spec: ModelSpec, options: Options) -> list[ExportRequest]:
 
 
 def _request(spec: ModelSpec, target: str, precision: Precision, options: Options) -> ExportRequest:
-    from regnet_edge.request import ExportRequest
+    from regnet_edge.request import ExportRequest, embeds, stages_of
 
     calibration = calibration_for(spec, precision, options.int8)
     floats = float_layers(spec, calibration, options.int8)
     even = options.int8.equalize
-    return ExportRequest(spec, target, precision, options.batch, calibration, floats, even)
+    return ExportRequest(
+        spec, target, precision, options.batch, calibration, floats, even,
+        embed=embeds(options.embed), output=stages_of(spec.config, options.output),
+    )  # fmt: skip
 
 
 def _precision(name: str) -> Precision:
@@ -318,9 +327,15 @@ def _row(artifact: Artifact) -> tuple[str, ...]:
         f"{artifact.convert_s:.1f}",
         f"{artifact.bytes / 1e6:.2f}",
         f"{parity.sqnr_db:.1f}" if parity else "not run",
-        f"{parity.top1_agreement:.2%}" if parity else "not run",
+        _agreement(parity),
         str(artifact.path),
     )
+
+
+def _agreement(parity: Parity | None) -> str:
+    if parity is None:
+        return "not run"
+    return "-" if parity.top1_agreement is None else f"{parity.top1_agreement:.2%}"
 
 
 def _print_json(outcomes: Sequence[Outcome]) -> None:

@@ -101,6 +101,7 @@ def command(
     runs = run_all(without_sidecars(artifacts), images, count, weights, runtime=runtime or "")
     verified = [ran.artifact for ran in runs]
     comparable = len(runs) > 1 and len({(a.request.model, a.structure.output) for a in verified}) == 1
+    comparable = comparable and not any(a.request.output for a in verified)
     matrix = of_runs(runs) if comparable else None
     if as_json:
         _print_json(verified, matrix)
@@ -226,7 +227,7 @@ def _row(artifact: Artifact) -> tuple[str, ...]:
         f"{parity.max_abs_error:.2e}",
         f"{parity.sqnr_db:.1f}",
         f"{parity.cosine:.6f}",
-        f"{parity.top1_agreement:.2%}",
+        "-" if parity.top1_agreement is None else f"{parity.top1_agreement:.2%}",
         f"{parity.accuracy:.2%} ({parity.reference_accuracy:.2%})" if known else "no labels",
         "pass" if parity.passed else "FAIL",
     )

@@ -396,3 +396,31 @@ def test_the_tabs_are_reached_by_keys(browser: Browser, here: str) -> None:
     page.press(key="ArrowLeft")
     assert page.shown(selector="#model-list")
     page.close()
+
+
+def test_a_file_of_pixels_is_proved_and_names_the_same(
+    browser: Browser, litert: Path, dress: Path, tmp_path: Path
+) -> None:
+    from regnet_edge.bundles import web
+    from regnet_edge.converters.proof.parity import verify
+    from regnet_edge.converters.run import convert
+    from regnet_edge.request import ExportRequest
+    from regnet_edge.shipped import default_model
+
+    asked = ExportRequest(default_model(), "tflite", embed=("normalize", "softmax", "labels"))
+    [outcome] = convert([asked], tmp_path)
+    assert outcome.artifact, outcome.failure
+    folder = tmp_path / "page"
+    web.write_folder(web.Content(tuple(verify([outcome.artifact.path], count=32))), folder, litert)
+    found = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
+    server = Server(0, lambda: found, refuse)
+    try:
+        page = browser.open(f"http://127.0.0.1:{server.port}/").ready()
+        first = classified(page, dress)
+        assert "Dress" in first
+        page.click(selector="#tab-verify")
+        page.click(selector="#verify-start")
+        page.wait(condition="document.querySelector('#proofs li')")
+        assert "It computes what the definition computes" in page.text(selector="#proofs")
+    finally:
+        server.close()

@@ -1,7 +1,7 @@
 // Golden data: the definition's logits, by which a file is proved in this browser (docs/golden-data.md).
 
 import { bytesOf, jsonOf } from "./assets.js";
-import { maxAbsError, sqnrDb, top1 } from "./metrics.js";
+import { maxAbsError, softmax, sqnrDb, top1 } from "./metrics.js";
 import { normalized, preprocessed } from "./preprocessing.js";
 import { pixelsOf } from "./picture.js";
 import { sha256 } from "./sha256.js";
@@ -79,10 +79,16 @@ export async function proved(model, tell = () => {}) {
       found.push((await runtime.infer(model.ordered(input, runtime))).logits);
       if (i % 8 === 0) tell(i / golden.examples.length);
     }
-    return judged(golden, found, off, model.precision, runtime.build);
+    const asked = model.givesProbabilities ? withProbabilities(golden) : golden;
+    return judged(asked, found, off, model.precision, runtime.build);
   } finally {
     runtime.close();
   }
+}
+
+/** The same with the probabilities that a file with an embedded softmax has to give. */
+function withProbabilities(golden) {
+  return { ...golden, examples: golden.examples.map((e) => ({ ...e, logits: Float32Array.from(softmax(e.logits)) })) };
 }
 
 function judged({ header, examples }, found, preprocessingOff, precision, build) {

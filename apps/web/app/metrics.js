@@ -34,9 +34,9 @@ export function softmax(logits) {
   return raised.map((v) => v / sum);
 }
 
-/** The `count` most probable classes: [{ index, probability }], likeliest first. */
-export function topOf(logits, count = 5) {
-  return softmax(logits)
+/** The `count` most probable classes: [{ index, probability }], likeliest first; of logits or, if so, probabilities. */
+export function topOf(answer, already = false, count = 5) {
+  return (already ? Array.from(answer) : softmax(answer))
     .map((probability, index) => ({ index, probability }))
     .sort((a, b) => b.probability - a.probability || a.index - b.index)
     .slice(0, count);

@@ -1,7 +1,7 @@
 // The bundle's models: each a file, its sidecar, and its golden data; read once, checked before use.
 
 import { bytesOf, jsonOf } from "./assets.js";
-import { channelsLast } from "./preprocessing.js";
+import { channelsLast, pixelsOfInput } from "./preprocessing.js";
 import { Runtime } from "./runtime.js";
 import { sha256 } from "./sha256.js";
 
@@ -67,8 +67,26 @@ export class Model {
     return Runtime.of(await this.bytes(), options);
   }
 
-  /** NCHW values in the order of the file that a runtime has loaded. */
+  /** Whether the file answers with probabilities instead of logits. */
+  get givesProbabilities() {
+    return this.sidecar.structure.output === "probabilities";
+  }
+
+  /** Whether the file that a runtime has loaded takes pixels, bytes in NHWC order. */
+  takesPixels(runtime) {
+    return runtime.loaded.inputs[0].dtype === "uint8";
+  }
+
+  /** The fixed input as the file takes it; as pixels it is floor(64 (x + 2)). */
+  fixed(input, runtime) {
+    if (!this.takesPixels(runtime)) return this.ordered(input, runtime);
+    const steps = channelsLast(input, this.inputShape[1]);
+    return Uint8Array.from(steps, (x) => Math.min(255, Math.floor((x + 2) * 64)));
+  }
+
+  /** NCHW values in the order of the file that a runtime has loaded: the pixels they were, where it takes those. */
   ordered(input, runtime) {
+    if (this.takesPixels(runtime)) return pixelsOfInput(input, this.preprocessing);
     const wanted = runtime.loaded.inputs[0].shape;
     return wanted.join() === this.inputShape.join() ? input : channelsLast(input, this.inputShape[1]);
   }

@@ -76,7 +76,7 @@ async function inWorker(model, job, signal, use) {
   const end = () => runtime.close();
   signal?.addEventListener("abort", end);
   try {
-    return await use(runtime, model.ordered(fixedInput(job.input_shape), runtime));
+    return await use(runtime, model.fixed(fixedInput(job.input_shape), runtime));
   } finally {
     signal?.removeEventListener("abort", end);
     runtime.close();

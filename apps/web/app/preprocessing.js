@@ -49,6 +49,13 @@ export function preprocessed(pixels, how) {
   return { pixels: fit, input: normalized(fit, how) };
 }
 
+/** The pixels, bytes in NHWC order, that `normalized` made this input of. */
+export function pixelsOfInput(input, how) {
+  const channels = how.mean.length;
+  const pixel = (value, i) => Math.round((value * how.std[i % channels] + how.mean[i % channels]) * 255);
+  return new Uint8Array(Uint8ClampedArray.from(channelsLast(input, channels), pixel).buffer);
+}
+
 /** NCHW as NHWC, the order that a .tflite file takes. */
 export function channelsLast(values, channels) {
   const plane = values.length / channels;

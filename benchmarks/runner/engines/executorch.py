@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from ..protocol import Json
+from ..protocol import Json, fixed_pixels
 from . import Engine
+
+UINT8 = 0  # of ExecuTorch's ScalarType
 
 
 class ExecuTorchEngine(Engine):
@@ -26,7 +28,8 @@ class ExecuTorchEngine(Engine):
         self.method = self.program.load_method("forward")
 
     def feed(self, image: Any) -> None:
-        self.inputs = [self.torch.from_numpy(image)]
+        takes_pixels = self.method.metadata.input_tensor_meta(0).dtype() == UINT8
+        self.inputs = [self.torch.from_numpy(fixed_pixels(image) if takes_pixels else image)]
 
     def run(self) -> None:
         self.out = self.method.execute(self.inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from ..protocol import Json
+from ..protocol import Json, fixed_pixels
 from . import Engine
 
 
@@ -26,7 +26,7 @@ class OnnxRuntimeEngine(Engine):
 
     def feed(self, image: Any) -> None:
         [entry] = self.session.get_inputs()
-        self.inputs = {entry.name: image}
+        self.inputs = {entry.name: fixed_pixels(image) if entry.type == "tensor(uint8)" else image}
 
     def run(self) -> None:
         self.out = self.session.run(None, self.inputs)
