@@ -128,7 +128,7 @@ def convert(options: Options) -> None:
     cache = None if options.no_cache else Cache.default()
     outcomes = _made(requests, options, cache)
     if not options.no_verify:
-        outcomes = _verified(outcomes, cache)
+        outcomes = _verified(outcomes, cache, options.int8)
     _report(outcomes, options.as_json)
     if any(o.failure or (o.artifact and o.artifact.parity and o.artifact.parity.failures) for o in outcomes):
         sys.exit(1)
@@ -255,14 +255,19 @@ def _made(requests: Sequence[ExportRequest], options: Options, cache: Cache | No
         return run.convert(requests, options.out, force=options.force, cache=cache, progress=progress)
 
 
-def _verified(outcomes: Sequence[Outcome], cache: Cache | None) -> list[Outcome]:
-    from regnet_edge.converters.proof.parity import verify
+def _verified(outcomes: Sequence[Outcome], cache: Cache | None, int8: Int8Options) -> list[Outcome]:
+    """The outcomes with their parity: on pictures as they calibrated where those are a folder's."""
+    from regnet_edge.converters.proof.parity import DEFAULT_IMAGES, verify
 
+    own = bool(int8.calibrate) and Path(int8.calibrate).is_dir()
+    images, count = (Path(int8.calibrate), int8.calibration_images) if own else (None, None)
+    count = min(count or DEFAULT_IMAGES, DEFAULT_IMAGES)
     todo = [o.artifact.path for o in outcomes if o.artifact and o.artifact.parity is None]
     if not todo:
         return list(outcomes)
     with _spinner() as show:
-        found = {a.path: a for a in verify(todo, progress=lambda what: show(f"verifying {what}"))}
+        measured = verify(todo, images=images, count=count, progress=lambda what: show(f"verifying {what}"))
+        found = {a.path: a for a in measured}
     if cache is not None:
         for artifact in found.values():
             cache.renew(artifact)
