@@ -38,11 +38,16 @@ class Condition:
         )  # fmt: skip
 
     def __str__(self) -> str:
+        return f"{self.device}, {self.without_device}"
+
+    @property
+    def without_device(self) -> str:
+        """Runtime, precision, threads and the rest, where the device is known."""
         threads = f"{self.threads} thread{'s' if self.threads != 1 else ''}"
         on = f" ({self.accelerator})" if self.accelerator != "cpu" else ""
         batch = f", batch {self.batch}" if self.batch != 1 else ""
         pin = f" on {self.affinity}" if self.affinity else ""
-        return f"{self.device}, {self.runtime}{on} {self.precision}, {threads}{pin}, {self.mode}{batch}"
+        return f"{self.runtime}{on} {self.precision}, {threads}{pin}, {self.mode}{batch}"
 
 
 @dataclass(frozen=True, slots=True)

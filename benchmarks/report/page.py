@@ -17,6 +17,7 @@ from ..law.points import points_by_condition
 from ..law.study import MIN_POINTS, study
 from ..record.latency import figure
 from ..record.measurement import Measurement
+from .choice import FirstView, first_view
 from .compare import LatencyChange, compare
 from .law_section import LawSection, law_section
 from .rows import SERIES_SIZE, PageRow, rows
@@ -38,6 +39,7 @@ class Page:
     title: str
     source: str
     devices: tuple[tuple[tuple[str, str], ...], ...]
+    first: FirstView
     sections: tuple[ConditionSection, ...]
     differences: tuple[LatencyChange, ...] | None
     valid: int
@@ -88,6 +90,7 @@ def page(
         title=title,
         source=source,
         devices=tuple(devices.values()),
+        first=first_view(table),
         sections=tuple(ConditionSection(str(c), r, laws.get(c)) for c, r in table.items()),
         differences=None if old is None else compare(table, rows(old, rng)),
         valid=sum(m.valid for m in measurements),

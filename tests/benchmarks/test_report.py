@@ -18,6 +18,7 @@ from regnet_edge.benchmarks.law.points import Condition
 from regnet_edge.benchmarks.record.measurement import Measurement
 from regnet_edge.benchmarks.record.results import write_line
 from regnet_edge.benchmarks.record.timing import Timing
+from regnet_edge.benchmarks.report.choice import first_view
 from regnet_edge.benchmarks.report.compare import compare
 from regnet_edge.benchmarks.report.page import device_facts, page, render
 from regnet_edge.benchmarks.report.rows import (
@@ -29,6 +30,7 @@ from regnet_edge.benchmarks.report.rows import (
     series_range,
 )
 from regnet_edge.cli import cli
+from regnet_edge.complexity import complexity
 from regnet_edge.design_space.sampling import Regime, sample_anynets
 from regnet_edge.design_space.spaces import ANYNET_X_A
 from regnet_edge.errors import UsageError
@@ -82,18 +84,52 @@ def test_the_page_is_whole_and_needs_no_network(html: str) -> None:
     assert parser.open == []
     assert all(a.startswith("#") for a in parser.addresses)
     assert "url(http" not in html
-    assert "<script" not in html
+    assert html.count("<script>") == html.count("<script") == 1  # the page's own, which sorts its first table
     assert "A &lt;report&gt;" in html
 
 
 def test_the_page_shows_every_network_its_law_its_series_and_its_verdict(html: str) -> None:
     assert all(f"net-{i}" in html for i in range(len(CONFIGS)))
     assert html.count('<svg class="series"') == len(CONFIGS)
-    assert html.count("<figure") == 3
+    assert html.count("<figure") == 4
     assert "Forms of the law" in html
     assert "1 set aside before anything was measured" in html
     assert 'class="invalid">invalid' in html
     assert "these times come from a formula" in html
+
+
+def test_the_first_view_names_the_fastest_file_and_each_devices_front() -> None:
+    device = SimulatedDevice(np.random.default_rng(0), network_noise=0.0)
+    small, large = sorted(CONFIGS, key=lambda c: complexity(c, 224).flops)[:: len(CONFIGS) - 1]
+    quick = device.record("quick", small)
+    lines = [
+        quick,
+        device.record("slow", small, factor=9e3),  # more time than any, for no more flops
+        device.record("large", large),
+        invalid(device.record("wrong", large, factor=1e-3)),
+    ]
+    lines.append(replace(lines[1], device=replace(quick.device, label="another")))
+    view = first_view(rows(lines, np.random.default_rng(0)))
+    front = {(c.row.name, c.condition.device == quick.device.label): c.front for c in view.choices}
+    assert front == {
+        ("quick", True): True, ("slow", True): False, ("large", True): True, ("wrong", True): False,
+        ("slow", False): True,
+    }  # fmt: skip
+    assert [c.row.name for c in view.choices][:2] == ["wrong", "quick"]
+    assert len(view.answers) == view.devices == 2
+    [answer] = [a for a in view.answers if a.startswith(quick.device.label)]
+    assert f"the fastest file is quick-fp32.tflite on {quick.runtime.name}" in answer
+    assert answer.endswith("2 of 4 are on the front")
+
+
+def test_a_device_without_a_valid_measurement_names_no_file() -> None:
+    lines = [invalid(m) for m in measured()[:2]]
+    [answer] = first_view(rows(lines, np.random.default_rng(0))).answers
+    assert "no measurement is valid" in answer
+
+
+def invalid(m: Measurement) -> Measurement:
+    return replace(m, validity=replace(m.validity, verdict="invalid"))
 
 
 def test_a_few_networks_make_a_page_without_a_law() -> None:
@@ -242,7 +278,7 @@ def test_the_page_draws_in_a_browser_without_scrolling_sideways(
     title = re.search(r"<title>(\d+) (\d+)</title>", dumped)
     assert title is not None, dumped[:500]
     assert int(title[1]) <= width
-    assert int(title[2]) == len(CONFIGS) + 3
+    assert int(title[2]) == len(CONFIGS) + 4
 
 
 def _escaped(html: str) -> str:

@@ -1,0 +1,104 @@
+"""The page's first view: every file beside every other, and which of them nothing else makes pointless."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from regnet_edge.drawing import COLORS, LINE, Picture, plain_ticks
+
+from ..law.points import Condition
+from ..record.latency import figure
+from .rows import PageRow
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MARKS = "os^Dv<>P"  # one a condition, with its colour: told apart in grey too
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A file under one condition; `front` where no other of its device has as many flops in less time."""
+
+    row: PageRow
+    condition: Condition
+    front: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FirstView:
+    """The answer in a sentence, the picture as SVG text, and all files, fastest first."""
+
+    answers: tuple[str, ...]
+    picture: str
+    choices: tuple[Choice, ...]
+    devices: int
+
+
+def first_view(table: Mapping[Condition, Sequence[PageRow]]) -> FirstView:
+    """What stands before the sections: latency against flops over all files, runtimes and devices."""
+    every = [(row, c) for c, found in table.items() for row in found]
+    choices = sorted((Choice(r, c, _on_front(r, c, every)) for r, c in every), key=lambda x: x.row.median_ms)
+    devices = dict.fromkeys(c.device for c in table)
+    answers = tuple(_answer(d, [x for x in choices if x.condition.device == d]) for d in devices)
+    return FirstView(answers, _picture(table, choices), tuple(choices), len(devices))
+
+
+def _on_front(row: PageRow, condition: Condition, every: Sequence[tuple[PageRow, Condition]]) -> bool:
+    if row.verdict == "invalid":
+        return False
+    beside = (r for r, c in every if c.device == condition.device and r.verdict != "invalid" and r is not row)
+    return not any(
+        r.mf >= row.mf and r.median_ms <= row.median_ms and (r.mf, r.median_ms) != (row.mf, row.median_ms)
+        for r in beside
+    )
+
+
+def _answer(device: str, choices: Sequence[Choice]) -> str:
+    believed = [x for x in choices if x.row.verdict != "invalid"]
+    if not believed:
+        return f"{device}: no measurement is valid, so that no file is named; measure again when it is calm"
+    best, front = believed[0], sum(x.front for x in believed)
+    row, condition = best.row, best.condition
+    told = (
+        f"{device}: the fastest file is {row.file} on {condition.runtime}, "
+        f"{figure(row.median_ms)} ms ({figure(row.low_ms)} to {figure(row.high_ms)})"
+    )
+    return told + (f"; {front} of {len(choices)} are on the front" if front > 1 else "")
+
+
+def _picture(table: Mapping[Condition, Sequence[PageRow]], choices: Sequence[Choice]) -> str:
+    """Median with its 95 % interval against flops; the front of each device as steps."""
+
+    def draw(axes: Axes) -> None:
+        for i, (condition, found) in enumerate(table.items()):
+            _points(axes, found, _short(condition, table), i)
+        for device in dict.fromkeys(c.device for c in table):
+            front = [x.row for x in choices if x.front and x.condition.device == device]
+            ms, mf = [r.median_ms for r in front], [r.mf for r in front]
+            axes.step(ms, mf, where="post", color=LINE, lw=1, zorder=0)
+        axes.set(xlabel="latency (ms)", ylabel="flops (M multiply-adds)", xscale="log", yscale="log")
+        plain_ticks(axes.xaxis)
+        plain_ticks(axes.yaxis)
+        axes.legend(fontsize=8, frameon=False, loc="best")
+
+    return Picture.of(draw).svg()
+
+
+def _points(axes: Axes, found: Sequence[PageRow], label: str, index: int) -> None:
+    ms = [r.median_ms for r in found]
+    bars = [
+        [max(0.0, r.median_ms - r.low_ms) for r in found],
+        [max(0.0, r.high_ms - r.median_ms) for r in found],
+    ]
+    axes.errorbar(
+        ms, [r.mf for r in found], xerr=[low, high], fmt=MARKS[index % len(MARKS)], ms=5, lw=1,
+        color=COLORS[index % len(COLORS)], label=label,
+    )  # fmt: skip
+
+
+def _short(condition: Condition, table: Mapping[Condition, Sequence[PageRow]]) -> str:
+    """The condition without the device where all share one."""
+    return condition.without_device if len({c.device for c in table}) == 1 else str(condition)
