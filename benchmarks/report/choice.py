@@ -89,10 +89,8 @@ def _picture(table: Mapping[Condition, Sequence[PageRow]], choices: Sequence[Cho
 
 def _points(axes: Axes, found: Sequence[PageRow], label: str, index: int) -> None:
     ms = [r.median_ms for r in found]
-    bars = [
-        [max(0.0, r.median_ms - r.low_ms) for r in found],
-        [max(0.0, r.high_ms - r.median_ms) for r in found],
-    ]
+    low = [max(0.0, r.median_ms - r.low_ms) for r in found]
+    high = [max(0.0, r.high_ms - r.median_ms) for r in found]
     axes.errorbar(
         ms, [r.mf for r in found], xerr=[low, high], fmt=MARKS[index % len(MARKS)], ms=5, lw=1,
         color=COLORS[index % len(COLORS)], label=label,
