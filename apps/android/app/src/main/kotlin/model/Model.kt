@@ -92,6 +92,9 @@ class Model(
             val json = JSONObject(sidecar)
             val version = json.optInt("version")
             if (version != SIDECAR_VERSION) throw ModelFailure(otherVersion(file.name, version))
+            if (json.getJSONObject("request").optJSONArray("embed").let { it != null && it.length() > 0 }) throw ModelFailure(
+                "${file.name} embeds steps that this app does itself; convert it without --embed.",
+            )
             Model(file, json, golden, key, bundled)
         } catch (error: JSONException) {
             throw ModelFailure("${file.name}.json is not a sidecar (${error.message}); add the one that convert wrote.")
