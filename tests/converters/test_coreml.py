@@ -241,7 +241,7 @@ def test_an_image_input_takes_pixels_and_computes_the_same(preprocessing, precis
 
 
 def test_pixels_are_the_whole_numbers_that_the_images_were_made_of():
-    np.testing.assert_array_equal(coreml.to_pixels(normalized(2), RGB), pixels(2))
+    np.testing.assert_array_equal(coreml.to_pixels(normalized(2), RGB), pixels(2).transpose(0, 2, 3, 1))
 
 
 def test_a_classifier_gives_probabilities_in_label_order(tmp_path, source):
