@@ -16,6 +16,7 @@ from regnet_edge.reading import UnreadableError, parse_json_object
 from ..plan import Job
 from ..record.measurement import Device, Transport
 from ..record.observation import Observation
+from ..record.profile_seen import ProfileJob, ProfileSeen
 from ..runner.pack import pack
 from ..runner.protocol import last_line
 
@@ -96,6 +97,12 @@ class PythonHost:
         """Run the job in a fresh process; raises MeasurementError with the runner's sentence."""
         limit = GRACE_S + job.max_seconds * 2
         return parsed(self._ask(["-"], timeout_s=limit, given=codec.canonical(job)), Observation, self.where)
+
+    def profile(self, job: ProfileJob) -> ProfileSeen:
+        """Where a fresh process saw a file's time go; raises MeasurementError with the runner's sentence."""
+        limit = GRACE_S + job.max_seconds * 2
+        told = self._ask(["-"], timeout_s=limit, given=codec.canonical(job))
+        return parsed(told, ProfileSeen, self.where)
 
     def busy(self) -> float | None:
         """From two readings of /proc/stat, half a second apart."""

@@ -17,6 +17,7 @@ from typing import Any
 from .device import device
 from .machine import Machine
 from .observe import observe, observe_cold, observe_once
+from .profile import observe_profile
 from .protocol import Json, RunnerError, last_line
 
 
@@ -48,7 +49,7 @@ def answer(arguments: Sequence[str], machine: Machine) -> Json:
     else:
         with open(arguments[0], encoding="utf-8") as stream:
             job = json.load(stream)
-    modes = {"cold": observe_cold, "once": observe_once}
+    modes = {"cold": observe_cold, "once": observe_once, "profile": observe_profile}
     return modes.get(job["mode"], observe)(job, machine)
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from regnet_edge.model import RegNet
 
     from .. import Floats, Reader
+    from ..profiled import Profiled
 
 NAMESPACE = "regnet_edge."
 
@@ -116,6 +117,12 @@ class ExecuTorch:
         from .graph import reader
 
         return reader(artifact, net, images, self.run(artifact, images))
+
+    def profiled(self) -> Profiled:
+        """Where the time of a file goes, for profile."""
+        from .profiled import ProfiledExecuTorch
+
+        return ProfiledExecuTorch()
 
 
 CONVERTER = ExecuTorch()

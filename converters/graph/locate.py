@@ -79,6 +79,26 @@ def owned(ops: Sequence[Op], image: str, config: AnyNetConfig, names: Collection
     return tuple(found)
 
 
+def owners(ops: Sequence[Op], image: str, config: AnyNetConfig) -> dict[str, str]:
+    """The point that each tensor of the graph is part of, quantized or not.
+
+    What only changes an input's form or type (a pad, a dequantization) belongs to the point that reads it
+    first; what follows the last point belongs to that.
+    """
+    places = locate(ops, image, config)
+    producers, ends = {op.output: op for op in ops}, set(places.values())
+    found: dict[str, str] = {}
+    first, *_, last = (point.name for point in points(config))
+    for name, place in ((first, places[IMAGE]), *((p.name, places[p.name]) for p in points(config))):
+        waiting = [place]
+        while waiting:
+            op = producers.get(waiting.pop())
+            if op is not None and op.output not in found:
+                found[op.output] = name
+                waiting += [i for i in op.inputs if i not in ends]
+    return {op.output: found.get(op.output, last) for op in ops}
+
+
 @dataclass(frozen=True, slots=True)
 class Walk:
     """A graph without its changes of form: who reads which tensor, by the name it was computed under.

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from regnet_edge.model import RegNet
 
     from .. import Floats, Reader
+    from ..profiled import Profiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,12 @@ class Onnx:
         from .graph import reader
 
         return reader(artifact, net, images)
+
+    def profiled(self) -> Profiled:
+        """Where the time of a file goes, for profile."""
+        from .profiled import ProfiledOnnx
+
+        return ProfiledOnnx()
 
 
 CONVERTER = Onnx()

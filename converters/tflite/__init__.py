@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from regnet_edge.model import RegNet
 
     from .. import Floats, Reader
+    from ..profiled import Profiled
 
 STEP = "litert lowering"
 METADATA_ENTRY = "REGNET_EDGE_METADATA"
@@ -136,6 +137,12 @@ class TFLite:
         from .graph import reader
 
         return reader(artifact, net, images)
+
+    def profiled(self) -> Profiled:
+        """Where the time of a file goes, for profile."""
+        from .profiled import ProfiledTFLite
+
+        return ProfiledTFLite()
 
 
 CONVERTER = TFLite()

@@ -12,7 +12,7 @@ import importlib
 import importlib.metadata
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,12 +58,28 @@ class Engine:
         """(delegated ops, all ops, partitions), None where unknown."""
         return None, None, None
 
+    def profiler(self, path: str) -> Any:
+        """The runtime's own profiler over the file and what was fed, with `run()` and `rows(last)`; None where it has none.
+
+        rows: one `row` an op in the order in which they run, with the times of the last passes.
+        """
+        return None
+
+    def piece(self, path: str) -> tuple[Callable[[], Any], bool]:
+        """One run of a file cut out of a network, with fixed inputs; whether a delegate has it."""
+        raise RunnerError(f"{self.name} does not run pieces of a network")
+
     def version(self) -> str:
         """Version of the first package of `packages` that is installed."""
         for package in self.packages:
             with contextlib.suppress(importlib.metadata.PackageNotFoundError):
                 return importlib.metadata.version(package)
         return ""
+
+
+def row(name: str, op: str, times: Sequence[float], delegated: bool = True) -> Json:
+    """One op of a run, with its time in each pass, in ns."""
+    return {"name": name, "op": op, "ns": [int(t) for t in times], "delegated": delegated}
 
 
 def names() -> list[str]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
+import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 from ..protocol import Json, fixed_pixels
-from . import Engine
+from . import Engine, row
 
+NATIVE = "native_call_"  # an operator of ExecuTorch's own kernels
 UINT8 = 0  # of ExecuTorch's ScalarType
 
 
@@ -36,6 +40,36 @@ class ExecuTorchEngine(Engine):
 
     def logits(self) -> Any:
         return self.out[0].numpy()
+
+    def profiler(self, path: str) -> Any:
+        library = importlib.import_module("executorch.extension.pybindings.portable_lib")
+        module = library._load_for_executorch(path, enable_etdump=True)
+        return ExecuTorchProfiler(module, tuple(self.inputs)) if module.has_etdump() else None
+
+
+class ExecuTorchProfiler:
+    """ExecuTorch's ETDump, in which XNNPACK tells each of its operators."""
+
+    def __init__(self, module: Any, inputs: Any) -> None:
+        self.module, self.inputs = module, inputs
+
+    def run(self) -> None:
+        """One profiled inference."""
+        self.module.run_method("forward", self.inputs)
+
+    def rows(self, last: int) -> list[Json]:
+        """Operators in the order in which they run; not delegated: what XNNPACK did not take."""
+        inspector = importlib.import_module("executorch.devtools").Inspector
+        with tempfile.TemporaryDirectory(prefix="regnet-edge-") as folder:
+            dump = os.path.join(folder, "run.etdp")
+            self.module.write_etdump_result_to_file(dump)
+            [block] = [b for b in inspector(etdump_path=dump).event_blocks if b.name == "Execute"]
+        told = [e for e in block.events if e.perf_data and (e.is_delegated_op or e.name.startswith(NATIVE))]
+        return [row(e.name, "", _last(e.perf_data.raw, last), bool(e.is_delegated_op)) for e in told]
+
+
+def _last(times_ms: Sequence[float], last: int) -> list[float]:
+    return [1e6 * t for t in list(times_ms)[-last:]]
 
 
 ENGINE = ExecuTorchEngine

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..protocol import Json, fixed_pixels
+from ..protocol import Json, fixed_image, fixed_pixels
 from . import Engine, to_type
 
 
@@ -42,14 +42,29 @@ class LiteRTEngine(Engine):
         scale, zero = self.exit["quantization"]
         return (out.astype(np.float32) - zero) * scale if out.dtype.kind in "iu" else out
 
+    def piece(self, path: str) -> tuple[Callable[[], Any], bool]:
+        net = self.library.Interpreter(model_path=path, num_threads=self.threads)
+        net.allocate_tensors()
+        for entry in net.get_input_details():
+            scale, zero = entry["quantization"]
+            image = fixed_image(entry["shape"])
+            net.set_tensor(entry["index"], to_type(image, entry["dtype"], scale, zero))
+        delegated, total, _ = ops_of(net)
+        return net.invoke, delegated == total
+
     def ops(self) -> tuple[int | None, int | None, int | None]:
-        try:
-            details = self.net._get_ops_details()
-        except AttributeError:
-            return None, None, None
-        pieces = [d for d in details if d["op_name"] == "DELEGATE"]
-        plain = [d for d in details if d["op_name"] != "DELEGATE"]
-        return sum(len(taken_by(piece, plain)) for piece in pieces), len(plain), len(pieces)
+        return ops_of(self.net)
+
+
+def ops_of(net: Any) -> tuple[int | None, int | None, int | None]:
+    """(delegated ops, all ops, partitions) of an interpreter, None where it does not tell."""
+    try:
+        details = net._get_ops_details()
+    except AttributeError:
+        return None, None, None
+    pieces = [d for d in details if d["op_name"] == "DELEGATE"]
+    plain = [d for d in details if d["op_name"] != "DELEGATE"]
+    return sum(len(taken_by(piece, plain)) for piece in pieces), len(plain), len(pieces)
 
 
 def taken_by(piece: Json, ops: Sequence[Json]) -> set[int]:
