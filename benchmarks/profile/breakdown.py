@@ -46,7 +46,7 @@ class OpTime:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Where the time of a file goes. Times are means over the quietest passes; whole_ms is the file's own.
+    """Where the time of a file goes. Times are medians over the quietest passes; whole_ms is the file's own.
 
     pieces: whether parts were timed as files of their own.
     """
@@ -105,7 +105,7 @@ def profile_of(artifact: Artifact, seen: ProfileSeen, places: Sequence[Place], p
     times = np.array([row.ns for row in seen.rows], dtype=np.float64)
     whole = np.array(seen.whole_ns, dtype=np.float64)
     quiet = _quietest(whole + times.sum(axis=0))
-    ms, starting = times[:, quiet].mean(axis=1) / NS_PER_MS, 0.0
+    ms, starting = np.median(times[:, quiet], axis=1) / NS_PER_MS, 0.0
     order = [point.name for point in points(artifact.request.model.config)]
     kinds = {p.name: p.kind for p in points(artifact.request.model.config)}
     for place, cost in zip(places, ms, strict=True):
@@ -119,7 +119,7 @@ def profile_of(artifact: Artifact, seen: ProfileSeen, places: Sequence[Place], p
         if place.point
     ]  # fmt: skip
     ops.sort(key=lambda op: order.index(op.point))
-    return Profile(artifact, seen, tuple(ops), float(whole[quiet].mean()) / NS_PER_MS, len(whole), pieces)
+    return Profile(artifact, seen, tuple(ops), float(np.median(whole[quiet])) / NS_PER_MS, len(whole), pieces)
 
 
 def _quietest(totals: np.ndarray) -> np.ndarray:

@@ -59,7 +59,7 @@ class Engine:
         return None, None, None
 
     def profiler(self, path: str) -> Any:
-        """The runtime's own profiler over the file and what was fed, with `run()` and `rows(last)`; None where it has none.
+        """The runtime's own profiler over the file, with `run()` and `rows(last)`; None where it has none.
 
         rows: one `row` an op in the order in which they run, with the times of the last passes.
         """
