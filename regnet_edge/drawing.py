@@ -6,13 +6,13 @@ In SVG text stays text, so that a page can be searched and a picture reads on a 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regnet_edge.errors import UsageError
-from regnet_edge.files import replacing
+from regnet_edge.files import begins_with, check_output, replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE_IN = (4.8, 3.5)
+IS_PICTURE = begins_with("<svg", "<?xml", "\ufffdPNG", "%PDF-")
 SUFFIXES = (".svg", ".png", ".pdf")
 COLORS = ("#1f5f8b", "#d1652b", "#3d8b4f", "#8a4f9e", "#b8860b", "#4a4a4a", "#c2477f", "#2a9d9d")
 LINE = "#8a8a8a"  # what is there to compare with: a diagonal, a law, a limit
@@ -74,8 +75,12 @@ class Picture:
         return stream.getvalue()
 
 
-def checked_suffix(path: Path) -> str:
-    """The path's suffix in small letters; raises UsageError unless it is a picture's."""
+def checked_suffix(path: Path, inputs: Iterable[Path] = ()) -> str:
+    """The path's suffix in small letters; raises UsageError unless it is a picture's.
+
+    UsageError too where something else stands there than a picture, or what the command reads.
+    """
+    check_output(path, inputs, is_ours=IS_PICTURE)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         known = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"

@@ -23,14 +23,13 @@ from regnet_edge.config import (
     width_exponents,
 )
 from regnet_edge.configs import Definition
-from regnet_edge.errors import UsageError
+from regnet_edge.drawing import checked_suffix
 from regnet_edge.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SMALLEST = 2  # a stage with a smaller output sees next to nothing
-PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +185,7 @@ def plot(definition: Definition, path: Path) -> None:
     Dots are the rule's w_j, steps the network's widths after the group adjustment. The suffix says which
     kind of picture; raises UsageError for one that is not .png, .svg or .pdf.
     """
-    if path.suffix.lower() not in PLOT_SUFFIXES:
-        raise UsageError(f"a picture ends in {', '.join(PLOT_SUFFIXES)}, not in {path.suffix or 'nothing'}")
+    checked_suffix(path)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -94,15 +94,24 @@ def check_output(
     if not path.exists() and not path.is_symlink():
         return
     for read in inputs:
-        if read.exists() and path.exists() and path.samefile(read):
+        if _is_or_is_in(path, read):
             raise UsageError(f"{path} is what this command reads; give another file to write to")
     if not force and not is_ours(path):
         way_out = "" if force is None else ", or --force"
         raise UsageError(f"{path} exists and is nothing that this command writes; give another name{way_out}")
 
 
+def _is_or_is_in(path: Path, read: Path) -> bool:
+    """Whether the path is that file or folder, or lies in that folder."""
+    try:
+        inside = path.resolve().is_relative_to(read.resolve())
+        return path.exists() and read.exists() and (inside or path.samefile(read))
+    except OSError:
+        return False
+
+
 def begins_with(*marks: str) -> Callable[[Path], bool]:
-    """For `check_output`: whether a file is empty or has one of the marks among its first characters."""
+    """For `check_output`: whether a file is empty or begins with one of the marks, white space aside."""
 
     def is_ours(path: Path) -> bool:
         try:
@@ -112,7 +121,8 @@ def begins_with(*marks: str) -> Callable[[Path], bool]:
                 head = stream.read(1024).decode(errors="replace")
         except OSError:
             return False
-        return not head.strip() or any(mark in head for mark in marks)
+        text = head.removeprefix("\ufeff").lstrip()
+        return not text or text.startswith(marks)
 
     return is_ours
 
@@ -170,8 +180,14 @@ def _reason(error: OSError) -> str:
 
 
 def move(source: Path, target: Path) -> None:
-    """Put source in target's place; a folder that was there is taken away first."""
-    if target.is_dir():
+    """Put source in target's place; a folder that was there is taken away first.
+
+    A device, such as /dev/stdout, is written to and stays.
+    """
+    if target.is_char_device():
+        with source.open("rb") as stream, target.open("wb") as device:
+            shutil.copyfileobj(stream, device)
+    elif target.is_dir():
         aside = source.parent / f"{_OLD}{target.name}"
         os.replace(target, aside)
         os.replace(source, target)

@@ -17,7 +17,7 @@ from regnet_edge.reading import MAX_RECORDS_BYTES, UnreadableError, parse_json_o
 
 from .measurement import VERSION, Measurement
 
-IS_RESULTS = begins_with('"version":', '"version" :')  # the first field of every record
+IS_RESULTS = begins_with('{"version":')  # a record is one line; a sidecar begins with a line of its own
 
 
 def write_line(stream: TextIO, measurement: Measurement, rng: np.random.Generator) -> None:

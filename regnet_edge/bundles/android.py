@@ -97,6 +97,14 @@ def make(
     return describe(out, stated.abi)
 
 
+def is_package(path: Path) -> bool:
+    """Whether the file is an APK of regnet-edge."""
+    try:
+        return bool(apk.marker(apk.read(path), path))
+    except ArtifactError:
+        return False
+
+
 def check_runtime(artifact: Artifact, base: Marker, *, force: bool = False) -> None:
     """Raise ArtifactError where the base packs no runtime for the file, or one not known to read it."""
     name, target = artifact.path.name, artifact.request.target

@@ -14,7 +14,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -27,7 +27,7 @@ from regnet_edge.benchmarks.record.measurement import Mode
 from regnet_edge.benchmarks.runner.protocol import WARMUP_MAX_NS
 from regnet_edge.bundles import layout, litert_js
 from regnet_edge.errors import UsageError
-from regnet_edge.files import replacing, write_text
+from regnet_edge.files import begins_with, check_output, replacing, write_text
 from regnet_edge.shipped import assets_dir
 
 VERSION = 1
@@ -64,6 +64,16 @@ def check(artifact: Artifact) -> None:
         raise UsageError(
             f"{name} takes {request.batch} images at once, the page shows one; convert without --batch"
         )
+
+
+def check_place(target: Path, inputs: Iterable[Path], *, single_file: bool) -> None:
+    """Raise UsageError where writing there would spoil an input, or what is no bundle."""
+    is_page = begins_with("<!doctype html>")
+    check_output(target, inputs, is_ours=is_page if single_file else _is_bundle)
+
+
+def _is_bundle(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / ABOUT).is_file() or not any(folder.iterdir()))
 
 
 def write_folder(content: Content, folder: Path, litert: Path) -> None:

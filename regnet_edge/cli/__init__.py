@@ -20,6 +20,7 @@ from regnet_edge.errors import RegNetEdgeError, UnknownNameError, sentence
 from regnet_edge.streams import OUTPUT, STOPPED, STOPPED_CODE
 
 LARGEST = 10**9  # number that an integer option takes
+LARGEST_REAL = 1e12  # that any other takes: flops of the largest networks are 1e11
 DEBUG = "REGNET_EDGE_DEBUG"  # an environment variable: show the traceback of an unexpected error
 
 
@@ -61,8 +62,12 @@ def _checked(then: Callable[..., Any] | None) -> Callable[..., Any]:
 
     def check(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         for number in value if isinstance(value, tuple) else (value,):
+            if number == "" and isinstance(param, click.Argument):
+                raise click.BadParameter("it is empty.", ctx, param)
             if isinstance(number, float) and not math.isfinite(number) and number != param.default:
                 raise click.BadParameter(f"{number} is no finite number.", ctx, param)
+            if isinstance(number, float) and math.isfinite(number) and abs(number) > LARGEST_REAL:
+                raise click.BadParameter(f"it is at most {LARGEST_REAL:g}.", ctx, param)
             if isinstance(number, int) and abs(number) > LARGEST:
                 raise click.BadParameter(f"it is at most {LARGEST:,}.", ctx, param)
         return then(ctx, param, value) if then else value
@@ -125,7 +130,7 @@ def _surroundings(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename == OUTPUT:
         return f"standard output cannot be written: {error.strerror}; what was made stays"
     if isinstance(error, OSError) and error.strerror:
-        where = f" {error.filename}" if error.filename else ""
+        where = f" {str(error.filename)[:120]}" if error.filename else ""
         return (
             f"the system refuses{where}: {error.strerror}; mend that, and run the command again: what was "
             "finished before is kept"

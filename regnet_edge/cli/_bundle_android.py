@@ -67,8 +67,11 @@ def android(**typed: Any) -> None:
 
 def _into_apk(options: Options) -> None:
     from regnet_edge.bundles import android, apk, signing
+    from regnet_edge.files import check_output
 
     base = android.find_base(options.base, options.abi or android.ABIS[0])
+    others = [p for p in (options.images, options.keystore) if p is not None]
+    check_output(options.output, [base, *others, *map(Path, options.models)], is_ours=android.is_package)
     key = signing.release_key(options.keystore) if options.keystore else None
     packed = apk.marker(apk.read(base), base).runtimes
     with tempfile.TemporaryDirectory(prefix="regnet-edge-") as folder:

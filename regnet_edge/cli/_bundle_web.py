@@ -60,7 +60,11 @@ def web(**typed: Any) -> None:
     regnet-edge bundle web out/*.tflite -o page
     regnet-edge bundle web regnety_15mf_fashion_mnist --single-file -o regnet.html
     """
+    from regnet_edge.bundles.web import check_place
+
     options = WebOptions(**typed)
+    read = [Path(m) for m in options.models] + ([options.images] if options.images else [])
+    check_place(options.target, read, single_file=options.single_file)
     with tempfile.TemporaryDirectory(prefix="regnet-edge-") as folder:
         artifacts = _artifacts(options.models, Path(folder))
         _write(options, artifacts)

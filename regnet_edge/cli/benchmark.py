@@ -60,13 +60,17 @@ class Options:
 
     def check_outputs(self) -> None:
         """Raise UsageError where an output would spoil what stands there, before anything is measured."""
+        from regnet_edge.artifact import sidecar_of
         from regnet_edge.benchmarks.record.results import IS_RESULTS
         from regnet_edge.files import begins_with, check_output
 
-        check_output(self.output, self.artifacts, is_ours=IS_RESULTS)
+        read = [*self.artifacts, *map(sidecar_of, self.artifacts)]
+        check_output(self.output, read, is_ours=IS_RESULTS)
         for table in (self.export_csv, self.export_markdown):
             if table is not None:
-                check_output(table, [*self.artifacts, self.output], is_ours=begins_with("artifact"))
+                check_output(table, [*read, self.output], is_ours=begins_with("artifact", "| artifact"))
+        if self.record is not None:
+            check_output(self.record, [*read, self.output], is_ours=begins_with('{"command"'))
 
     def plan(self) -> Plan:
         """The Plan that is meant."""

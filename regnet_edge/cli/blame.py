@@ -43,7 +43,7 @@ def command(
     from regnet_edge.files import begins_with, check_output
 
     if plot is not None:
-        check_output(plot, [artifact], is_ours=begins_with("<svg", "<?xml"))
+        check_output(plot, [artifact, *([images] if images else [])], is_ours=begins_with("<svg", "<?xml"))
     opened = Artifact.load(artifact)
     model = opened.request.model
     found = blame(opened, preprocess(images_for(model, images, count).images, model.preprocessing), weights)

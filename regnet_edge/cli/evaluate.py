@@ -61,7 +61,7 @@ def command(**options: Any) -> None:
     from regnet_edge.drawing import checked_suffix
 
     if typed.plot:
-        checked_suffix(typed.plot)
+        checked_suffix(typed.plot, [typed.images, *typed.artifacts])
     subjects = opened(typed.artifacts, typed.labels, of_pictures)
     evaluations, differences = evaluate(subjects, typed.images, typed.count)
     if typed.plot:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from regnet_edge.cli._numbers import MOST_NETS
 from regnet_edge.cli._web import host_options, web_options
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ PROCESS_S = 3.0  # start, load and warm-up of one visit, and the looks around it
 @click.command("ladder")
 @click.option("--target", default="tflite", show_default=True, help="What the networks are converted to.")
 @click.option("--precision", default="fp32,int8", show_default=True, help="Precisions, separated by commas.")
-@click.option("--nets", type=click.IntRange(16), default=40, show_default=True, help="Networks in all.")
+@click.option(
+    "--nets", type=click.IntRange(16, MOST_NETS), default=40, show_default=True, help="Networks in all."
+)
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to fill."
 )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regnet_edge.cli._numbers import MOST_NETS
+
 if TYPE_CHECKING:
     from regnet_edge.benchmarks.law.ladder import LadderProgress, Rung
     from regnet_edge.benchmarks.plan import Plan
@@ -78,7 +80,12 @@ def _window(
 @click.command("measure")
 @click.argument("subject", metavar="SPACE|SWEEP")
 @click.option(
-    "-n", "nets", type=click.IntRange(1), default=40, show_default=True, help="Networks of a space."
+    "-n",
+    "nets",
+    type=click.IntRange(1, MOST_NETS),
+    default=40,
+    show_default=True,
+    help="Networks of a space.",
 )
 @click.option("--flops", metavar="LOW-HIGH", callback=_window, help="Flop window of a space's sample.")
 @click.option("--regime", metavar="F", type=float, help="Flops within 1 % of F, such as 400e6.")

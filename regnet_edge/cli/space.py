@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regnet_edge.cli._numbers import MOST_NETS
+
 if TYPE_CHECKING:
     from regnet_edge.design_space.sampling import Drawn, Sample
     from regnet_edge.design_space.spaces import Space
@@ -92,7 +94,9 @@ class Options:
 
 @command.command("sample")
 @SPACE
-@click.option("-n", "n", type=click.IntRange(1), default=10, show_default=True, help="How many networks.")
+@click.option(
+    "-n", "n", type=click.IntRange(1, MOST_NETS), default=10, show_default=True, help="How many networks."
+)
 @click.option("--flops", metavar="LOW-HIGH", callback=lambda _c, _p, v: parse_window(v), help="Flop window.")
 @click.option("--regime", metavar="F", type=float, help="Flops within 1 % of F, such as 400e6.")
 @click.option(

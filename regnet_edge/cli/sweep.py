@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regnet_edge.cli._numbers import MOST_NETS
+
 if TYPE_CHECKING:
     from regnet_edge.design_space.records import Table
     from regnet_edge.design_space.sweep import Population, Runner, Shard, Step
@@ -127,7 +129,9 @@ def _window(
 @click.argument("space_name", metavar="SPACE")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the records.")
 @click.option("--data", required=True, metavar="SOURCE", help="fashion-mnist, or a folder of train/, val/.")
-@click.option("--nets", type=click.IntRange(1), default=100, show_default=True, help="How many networks.")
+@click.option(
+    "--nets", type=click.IntRange(1, MOST_NETS), default=100, show_default=True, help="How many networks."
+)
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, help="Epochs each.")
 @click.option("--flops", metavar="LOW-HIGH", callback=_window, help="Flop window, at --resolution.")
 @click.option("--regime", type=float, metavar="F", help="Flops within 1 % of F.")

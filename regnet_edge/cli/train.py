@@ -195,18 +195,28 @@ def _bar(plan: TrainPlan) -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _line_an_epoch
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as bar:
+    with Progress(*columns, console=console, refresh_per_second=4) as bar:
         task = bar.add_task("reading images", total=None)
 
         def show(now: Any) -> None:
-            text = (
-                f"epoch {now.epoch + 1}/{now.epochs}  loss {now.loss:.3f}  {now.images_per_s:,.0f} images/s"
-            )
             done = now.epoch * now.batches + now.batch
-            bar.update(task, description=text, completed=done, total=now.epochs * now.batches)
+            bar.update(task, description=_described(now), completed=done, total=now.epochs * now.batches)
 
         yield show
+
+
+def _line_an_epoch(now: Any) -> None:
+    if now.batch == now.batches:
+        click.echo(_described(now), err=True)
+
+
+def _described(now: Any) -> str:
+    return f"epoch {now.epoch + 1}/{now.epochs}  loss {now.loss:.3f}  {now.images_per_s:,.0f} images/s"
 
 
 def _report(result: TrainResult, plan: TrainPlan, as_json: bool) -> None:

@@ -28,6 +28,7 @@ from regnet_edge.reading import UnreadableError, parse_json_object, read_text
 from regnet_edge.request import ModelSpec, WeightsRef
 from regnet_edge.training.batches import Batches, augment, generator
 from regnet_edge.training.evaluate import _full_batches, class_accuracy, correct, precise_batch_norm
+from regnet_edge.training.outputs import CHECKPOINT, LOCK, METRICS, MODEL, RESULT, WEIGHTS, check_free
 from regnet_edge.training.plan import (
     PLAN,
     Augmentation,
@@ -58,8 +59,6 @@ __all__ = [
 ]
 
 
-CHECKPOINT, METRICS, LOCK = "checkpoint.pt", "metrics.jsonl", ".training.lock"
-WEIGHTS, MODEL, RESULT = "model.safetensors", "model.json", "result.json"
 # what a checkpoint with wrong values raises when it is taken over
 _DAMAGED = (ValueError, TypeError, LookupError, AttributeError, RuntimeError)
 
@@ -78,6 +77,7 @@ def train(
     is that of a run that was never stopped. Raises DataError for the images, UsageError for a folder
     with another plan's checkpoint, or with one at all without `resume`, or where another run is at work.
     """
+    check_free(plan, out_dir)
     _make(out_dir)
     with _settings(plan), locked(out_dir / LOCK, wait=False) as alone:
         if not alone:

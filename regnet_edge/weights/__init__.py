@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from regnet_edge import codec
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import UsageError, WeightsError
+from regnet_edge.files import check_output
 from regnet_edge.weights import checkpoint, fit, folders, layouts
 from regnet_edge.weights.layouts import LAYOUTS, Layout
 from regnet_edge.weights.opened import Opened, open_checkpoint
@@ -127,6 +128,7 @@ def convert(
     WeightsError as `read` does.
     """
     layouts.find(layout)
+    check_output(out, [Path(source)], is_ours=lambda _: True)
     if out.exists() and not force:
         raise UsageError(f"{out} exists already; give another name, or --force to replace it")
     loaded = read(source, config, new_head=new_head, section=section)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from regnet_edge.errors import UsageError, WeightsError
 from regnet_edge.files import replacing
-from regnet_edge.reading import parse_json_object, read_json_object
+from regnet_edge.reading import UnreadableError, parse_json_object, read_json_object, require_ordinary
 from regnet_edge.weights import foreign
 from regnet_edge.weights.sections import Section, choose, facts, sections
 
@@ -106,16 +106,21 @@ def contents(path: Path) -> Contents:
 
 def _start(path: Path) -> bytes:
     try:
+        require_ordinary(path)
         with path.open("rb") as stream:
             return stream.read(_START_BYTES)
-    except OSError as error:
-        raise WeightsError(f"cannot read {path} ({error.strerror or error}); check the path") from error
+    except (OSError, UnreadableError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WeightsError(f"cannot read {path} ({reason}); check the path") from error
 
 
 def inside(path: Path) -> Path:
     """The checkpoint in a folder, by Hugging Face's names or alone there; a file as it is."""
-    if not path.exists():
-        raise WeightsError(f"no checkpoint at {path}; check the path")
+    try:
+        if not path.exists():
+            raise WeightsError(f"no checkpoint at {path}; check the path")
+    except OSError as error:  # a name that no file can have
+        raise WeightsError(f"no checkpoint at {path} ({error.strerror}); check the path") from error
     if not path.is_dir():
         return path
     for name in _WHOLE:
@@ -159,6 +164,17 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return tensors, _all_keys(file.metadata() or {})
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{path} is cut short or damaged ({error}); copy or download it again") from error
+
+
+def metadata_of(path: Path) -> Mapping[str, str]:
+    """The text inside a safetensors file, empty for any other file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _all_keys(file.metadata() or {})
+    except (OSError, SafetensorError):
+        return {}
 
 
 def _read_pickle(path: Path) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -141,3 +142,27 @@ class TestCheckOutput:
         check_output(notes, force=True)
         notes.write_text("ours")
         check_output(notes, is_ours=begins_with("ours"))
+
+    def test_a_file_inside_a_folder_that_is_read_is_an_input_too(self, tmp_path: Path) -> None:
+        (tmp_path / "pictures").mkdir()
+        (tmp_path / "pictures" / "cat.png").write_text("a cat")
+        with pytest.raises(UsageError, match="is what this command reads"):
+            check_output(tmp_path / "pictures" / "cat.png", [tmp_path / "pictures"], is_ours=lambda _: True)
+
+    def test_a_mark_counts_at_the_beginning_only(self, tmp_path: Path) -> None:
+        file = tmp_path / "sidecar.json"
+        file.write_text('{\n  "version": 2\n}')
+        assert not begins_with('{"version":')(file)
+        file.write_text('\ufeff\n{"version":3}', encoding="utf-8")
+        assert begins_with('{"version":')(file)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+def test_a_device_is_written_to_and_never_replaced(tmp_path: Path) -> None:
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    except OSError:
+        pytest.skip("making a device takes root")
+    write_text(device, "text")
+    assert device.is_char_device()
