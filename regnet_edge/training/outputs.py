@@ -22,6 +22,8 @@ def check_free(plan: TrainPlan, out_dir: Path) -> None:
 
 
 def _is_of_a_run(file: Path) -> bool:
+    if file.with_name(CHECKPOINT).exists():  # the folder is a run's; what is damaged there is said later
+        return True
     if file.name == METRICS:
         return begins_with('{"epoch"')(file)
     if file.name == WEIGHTS:
