@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet --python $(BIN)/python" || echo "$(BIN)/python -m pip install --quiet --disable-pip-version-check")
 
-.PHONY: demo test bench lint format clean apk apk-test
+.PHONY: demo test fuzz bench lint format clean apk apk-test
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
@@ -30,6 +30,10 @@ demo: $(VENV)/.run
 # Two workers, a file of tests at a time, so that what a file's tests share is made once.
 test: $(VENV)/.test
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# An hour of hostile inputs and sudden deaths; the same command goes on where it was stopped (tests/fuzz).
+fuzz: $(VENV)/.test
+	$(BIN)/python -m tests.fuzz --corpus --minutes 60 --state build/fuzz
 
 bench: $(VENV)/.test
 	$(BIN)/python peers/complexity.py

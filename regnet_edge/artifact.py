@@ -225,12 +225,12 @@ def place(made: Artifact, out: Path, check: Callable[[], object]) -> Artifact:
 
 def sidecar_of(path: Path) -> Path:
     """`<file>.json` beside the file."""
-    return path.with_name(path.name + ".json")
+    return path.parent / f"{path.name}.json"
 
 
 def graph_of(path: Path) -> Path:
     """`<file>.graph.safetensors` beside the file."""
-    return path.with_name(path.name + GRAPH_SUFFIX)
+    return path.parent / f"{path.name}{GRAPH_SUFFIX}"
 
 
 def without_sidecars(paths: Iterable[Path]) -> list[Path]:
@@ -240,7 +240,7 @@ def without_sidecars(paths: Iterable[Path]) -> list[Path]:
         owners = (
             path.name.removesuffix(end) for end in (".json", *COMPANION_SUFFIXES) if path.name.endswith(end)
         )
-        return any(path.with_name(owner).exists() for owner in owners)
+        return any(owner and path.with_name(owner).exists() for owner in owners)
 
     return [p for p in paths if not is_companion(p)]
 

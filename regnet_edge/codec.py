@@ -14,6 +14,8 @@ from regnet_edge.errors import RegNetEdgeError
 
 T = TypeVar("T")
 
+_UNFIT = (TypeError, ValueError, AttributeError, OverflowError)  # a value of another kind
+
 _converter = cattrs.preconf.json.make_converter(forbid_extra_keys=True)
 
 
@@ -52,10 +54,14 @@ def from_json(data: Any, kind: type[T]) -> T:
     """The value; raises ValueError with a sentence that names the field which does not fit."""
     try:
         return _converter.structure(data, kind)
-    except (cattrs.BaseValidationError, cattrs.StructureHandlerNotFoundError, TypeError, ValueError) as error:
+    except (cattrs.BaseValidationError, cattrs.StructureHandlerNotFoundError, *_UNFIT) as error:
         raise ValueError("; ".join(cattrs.transform_error(error, format_exception=_reason))) from error
 
 
 def _reason(error: BaseException, kind: type | None) -> str:
-    """The project's own sentences as they are, the codec's for everything else."""
+    """The project's own sentences as they are, the codec's for nearly everything else."""
+    if isinstance(error, AttributeError):  # it asks for the names in a list, a text or a number
+        return "not names with values"
+    if isinstance(error, OverflowError):
+        return "a number too large"
     return str(error) if isinstance(error, RegNetEdgeError) else cattrs.v.format_exception(error, kind)

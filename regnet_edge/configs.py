@@ -171,7 +171,7 @@ def _pycls(path: Path, data: Mapping[str, Any]) -> Definition:
             _same(path, "STRIDE", section.get("STRIDE", 2), 2)
             return Definition.of_rule(path.stem, RegNetConfig(**_pycls_rule(section), **common))
         return Definition(path.stem, AnyNetConfig(stages=_pycls_stages(section), **common))
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
         raise ConfigError(f"{path} is not a whole PYCLS config ({error!r}); correct the file") from error
 
 

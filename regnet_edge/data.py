@@ -9,6 +9,8 @@ from __future__ import annotations
 import gzip
 import io
 import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -184,7 +186,8 @@ def _read_idx_file(folder: Path, name: str, dims: int) -> Pixels:
 
 _MAX_ARRAY_BYTES = 8 << 30
 _MAX_IDX_BYTES = 1 << 30  # MNIST has 47 MB
-_NO_ARRAYS = (*UNREADABLE_ZIP, KeyError, TypeError, MemoryError)
+_NO_HEADER = (tokenize.TokenError, SyntaxError, OverflowError, struct.error)  # numpy parses it as Python
+_NO_ARRAYS = (*UNREADABLE_ZIP, *_NO_HEADER, KeyError, TypeError, MemoryError)
 
 
 def _unpacked(content: bytes) -> bytes:

@@ -1,0 +1,190 @@
+"""Sudden death at every change of the file system that a command makes, and the same command afterwards."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import oracle
+from .command import Death, Ended, run
+from .samples import SIDE, TRAIN
+
+CONVERT = ("convert", "-w", "model.safetensors", "--no-verify", "-o", "new", "-t")
+MEASURE = ("--rounds", "1", "--min-runs", "2", "--min-seconds", "0.01", "--affinity", "any")
+QUICK = ("--max-seconds", "0.05", "--processes", "1", "--cooldown", "0")
+LIMIT_S = 400.0
+
+
+def _nothing(box: Path) -> None:
+    """The samples are enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A command that changes files; prepare: what it finds.
+
+    again: what its refusal says to type, where it may refuse what it finds after a death.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    again: tuple[str, ...] = ()
+    prepare: Callable[[Path], None] = _nothing
+
+
+@dataclass(slots=True)
+class Scenarios:
+    """Each with the changes that it makes when nobody disturbs it, found out once."""
+
+    known: dict[str, int] = field(default_factory=dict)
+
+    def points(self, scenario: Scenario, box: Callable[[], Path]) -> list[Death]:
+        """All moments of death: before each change, in the middle of each file, of one process alone."""
+        if scenario.name not in self.known:
+            place = box()
+            scenario.prepare(place)
+            ended = run(scenario.arguments, place, limit_s=LIMIT_S)
+            if ended.code:
+                raise SystemExit(f"{scenario.name} fails undisturbed: {ended.err or ended.out}")
+            self.known[scenario.name] = len(ended.changes)
+        numbers = range(1, self.known[scenario.name] + 1)
+        return [Death(n, torn, whom) for torn, whom in KINDS for n in numbers]
+
+
+KINDS = ((False, "all"), (True, "all"), (False, "alone"))
+
+
+def scenarios(samples: Path) -> tuple[Scenario, ...]:
+    """Those whose samples are there."""
+    made = sorted((samples / "made").glob("*.onnx"))
+    train = (*TRAIN[:-1], "new")
+    found = [
+        Scenario("report", ("report", "results.jsonl", "-o", "new/report.html", "--title", "x")),
+        Scenario("report-again", ("report", "results.jsonl", "-o", "new/report.html"), prepare=_report),
+        Scenario("edf", ("edf", "sweep", "--plot", "new.svg", "--page", "new.html")),
+        Scenario("law", ("law", "results.jsonl", "--plot", "new")),
+        Scenario("weights", ("weights", "convert", "model.safetensors", "new.pth", "--layout", "timm")),
+        Scenario(
+            "weights-over",
+            ("weights", "convert", "model.safetensors", "timm.pth", "--layout", "timm", "--force"),
+        ),
+        Scenario("train", train, (*train, "--resume")),
+        Scenario("ladder", ("ladder", "--nets", "16", "--max-mf", "900", "--plan-only", "--out", "new")),
+        Scenario(
+            "sweep",
+            (
+                "sweep",
+                "AnyNetX_A:stem_width=8,strides=1/1/2/2,width=8..16/8,depth=1..2",
+                "--data",
+                "images",
+                "--nets",
+                "2",
+                "--epochs",
+                "1",
+                "-r",
+                str(SIDE),
+                "--batch-size",
+                "4",
+                "--out",
+                "new",
+            ),
+        ),
+        Scenario("env-create", ("env", "create", "onnx-tf"), prepare=_installer),
+        Scenario("env-remove", ("env", "remove", "onnx-tf"), ("env", "list"), prepare=_environment),
+    ]
+    if made:
+        name = f"made/{made[0].name}"
+        found += [
+            Scenario("convert", (*CONVERT, "onnx")),
+            Scenario("quantize", (*CONVERT, "onnx", "-p", "int8", "--calibrate", "pictures.npz")),
+            Scenario("convert-cached", (*CONVERT, "onnx"), prepare=_cached),
+            Scenario(
+                "convert-over",
+                (*CONVERT[:-3], "-o", "made", "-t", "onnx", "--force", "--no-cache"),
+                (*CONVERT[:-3], "-o", "made", "-t", "onnx", "--force"),
+            ),
+            Scenario("verify", ("verify", name, "-n", "2")),
+            Scenario("blame", ("blame", name, "-n", "2", "--plot", "new.svg")),
+            Scenario("evaluate", ("evaluate", name, "--images", "images/val", "--plot", "new.svg")),
+            Scenario(
+                "benchmark",
+                ("benchmark", name, *MEASURE, *QUICK, "-o", "new.jsonl", "--export-csv", "new.csv"),
+            ),
+            Scenario(
+                "benchmark-more", ("benchmark", name, *MEASURE, *QUICK, "-o", "results.jsonl", "--resume")
+            ),
+            Scenario("cache", ("cache", "--prune"), prepare=_cached),
+        ]
+    more = {".tflite": "tflite", ".mlpackage": "coreml", ".pte": "executorch"}
+    found += [
+        Scenario(f"convert-{more[p.suffix]}", (*CONVERT, more[p.suffix]))
+        for p in sorted((samples / "made").glob("*"))
+        if p.suffix in more
+    ]
+    return tuple(found)
+
+
+def _must(box: Path, *arguments: str) -> None:
+    ended = run(arguments, box, limit_s=LIMIT_S)
+    if ended.code:
+        raise SystemExit(f"{' '.join(arguments)}: {ended.err or ended.out}")
+
+
+def _report(box: Path) -> None:
+    _must(box, "report", "results.jsonl", "-o", "new/report.html")
+
+
+def _cached(box: Path) -> None:
+    _must(box, *CONVERT[:-2], "elder", "-t", "onnx")
+
+
+def _installer(box: Path) -> None:
+    """A uv that installs nothing, so that the environment is made without a network."""
+    uv = box / "home/uv"
+    uv.write_text('#!/bin/sh\n[ "$1" = venv ] && { for d; do :; done; /bin/mkdir -p "$d/bin"; }\nexit 0\n')
+    uv.chmod(uv.stat().st_mode | stat.S_IXUSR)
+
+
+def _environment(box: Path) -> None:
+    _installer(box)
+    _must(box, "env", "create", "onnx-tf")
+
+
+def attempt(scenario: Scenario, death: Death, box: Path) -> tuple[bool, list[str], Ended]:
+    """(whether somebody died, what broke, how the command ended)."""
+    scenario.prepare(box)
+    ended = run(scenario.arguments, box, death=death, limit_s=LIMIT_S)
+    died = ended.code < 0 or (death.whom == "alone" and len(ended.changes) >= death.number)
+    broken = list(_after_death(scenario, ended, box))
+    _grow_old(box)
+    again = run(scenario.arguments, box, limit_s=LIMIT_S)
+    if again.code and scenario.again:
+        again = run(scenario.again, box, limit_s=LIMIT_S)
+    if again.code:
+        broken.append(f"the same command then ends with {again.code}: {(again.err or again.out)[-300:]}")
+    broken += [f"afterwards {b}" for b in (*oracle.said(again, scenario.arguments), *_standing(box, True))]
+    return died, broken, ended
+
+
+def _after_death(scenario: Scenario, ended: Ended, box: Path) -> Iterator[str]:
+    if ended.code != -9:
+        yield from oracle.said(ended, scenario.arguments)
+    elif ended.left:
+        yield f"{ended.left} processes outlived it"
+    yield from _standing(box, False)
+
+
+def _standing(box: Path, resumed: bool) -> list[str]:
+    places = [box / name for name in ("work", "cache", "environments") if (box / name).exists()]
+    return [broken for place in places for broken in oracle.files(place, resumed=resumed)]
+
+
+def _grow_old(box: Path) -> None:
+    """The next run is hours later: what was left without a lock by then has no owner any more."""
+    then = time.time() - 7200
+    for path in [*box.rglob(".regnet-edge-*")]:
+        os.utime(path, (then, then), follow_symlinks=False)
