@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +64,7 @@ class ExecuTorch:
     name: str = "executorch"
     suffix: str = ".pte"
     aliases: tuple[str, ...] = ("et", "xnnpack")
-    precisions: frozenset[Precision] = frozenset({"fp32", "int8"})
+    precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "int8"})
     packages: tuple[str, ...] = ("executorch", "torchao")
     takes_program: bool = True
     options: type[TargetOptions] = ExecuTorchOptions
@@ -140,9 +141,30 @@ def _program(request: ExportRequest, source: Source) -> tuple[ExportedProgram, t
     assert source.program is not None  # noqa: S101  # takes_program is True
     if request.precision == "fp32":
         return source.program, ()
+    if request.precision == "fp16":
+        return _half(source), ()
     assert source.calibration is not None  # noqa: S101  # who calls brings the images
     made = quantized(source.program, source.example, request, source.calibration)
     return made.value, (made,)
+
+
+def _half(source: Source) -> ExportedProgram:
+    """The network in float16 between float32 doors."""
+    import torch
+
+    class Half(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = copy.deepcopy(source.module).half()
+
+        def forward(self, image: torch.Tensor) -> Any:
+            found = self.net(torch.ops.aten._to_copy(image, dtype=torch.float16))
+            several = found if isinstance(found, tuple) else (found,)
+            real = tuple(torch.ops.aten._to_copy(value, dtype=torch.float32) for value in several)
+            return real if isinstance(found, tuple) else real[0]
+
+    with torch.no_grad():
+        return torch.export.export(Half(), (source.example,))
 
 
 def _with_embedded(program: ExportedProgram, request: ExportRequest, source: Source) -> ExportedProgram:

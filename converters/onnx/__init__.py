@@ -64,7 +64,7 @@ class Onnx:
     name: str = "onnx"
     suffix: str = ".onnx"
     aliases: tuple[str, ...] = ("ort",)
-    precisions: frozenset[Precision] = frozenset({"fp32", "int8", "w8"})
+    precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "int8", "w8"})
     packages: tuple[str, ...] = ("onnx", "onnx-ir", "onnxruntime", "onnxscript")
     takes_program: bool = True
     options: type[TargetOptions] = OnnxOptions

@@ -62,12 +62,14 @@ ARRANGEMENTS: Mapping[Cpu, Arrangement] = MappingProxyType(
 def quantized(
     model: ModelProto, request: ExportRequest, images: Floats | None, cpu: Cpu = "generic"
 ) -> ModelProto:
-    """The model in the request's precision (int8 or w8), input and output float; `model` stays as it is.
+    """The model in the request's precision (fp16, int8 or w8), its doors float; `model` stays as it is.
 
     images: the calibration's, float32 (n, channels, r, r); cpu: where the file will run.
     """
     if request.precision == "w8":
         return _weights_only(model)
+    if request.precision == "fp16":
+        return _half(model)
     assert request.calibration is not None  # noqa: S101  # its constructor refuses int8 without
     assert images is not None  # noqa: S101  # and who calls brings the images
     chosen = ARRANGEMENTS[cpu]
@@ -128,6 +130,18 @@ def activations(model: ModelProto, images: Floats) -> Iterator[dict[str, Floats]
     names = [INPUT_NAME, *(name for node in model.graph.node for name in node.output)]
     [entry] = model.graph.input
     return tensors(model, filled_batches(images, entry.type.tensor_type.shape.dim[0].dim_value), names)
+
+
+def _half(model: ModelProto) -> ModelProto:
+    """Weights and arithmetic in float16 between a Cast at each door; ONNX Runtime's own converter."""
+    from onnxruntime.quantization.onnx_model import ONNXModel  # type: ignore[import-untyped]  # ships no types
+    from onnxruntime.transformers.float16 import convert_float_to_float16  # type: ignore[import-untyped]  # ships no types
+
+    with quiet():
+        made = ONNXModel(convert_float_to_float16(_copy(model), keep_io_types=True))
+    made.topological_sort()  # it appends the casts; the format wants every node behind its inputs
+    found: ModelProto = made.model
+    return found
 
 
 def _weights_only(model: ModelProto) -> ModelProto:

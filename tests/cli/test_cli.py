@@ -56,7 +56,11 @@ def test_exit_codes_and_sentences(cli) -> None:
         (["convrt"], 2, "did you mean convert"),
         (["convert", "--target", "tflit"], 2, "did you mean tflite"),
         (["convert", "--precision", "fp8"], 2, "unknown precision 'fp8'"),
-        (["convert", "--target", "onnx", "--precision", "fp16"], 2, "target onnx has no precision fp16"),
+        (
+            ["convert", "--target", "onnx", "--precision", "dynamic"],
+            2,
+            "target onnx has no precision dynamic",
+        ),
         (["convert", "--model", "regnety_401mf"], 2, "did you mean"),
         (["convert", "--model", "regnety_400mf"], 2, "--untrained"),
         (["convert", "--batch", "0"], 2, "batch is at least 1"),

@@ -29,15 +29,15 @@ def test_litert_is_another_name_of_tflite_and_a_typing_error_gets_a_hint() -> No
 
 
 def test_a_precision_that_a_target_has_not_is_refused_with_what_it_has() -> None:
-    with pytest.raises(UsageError, match=r"executorch has no precision fp16; it has .*fp32"):
-        check_precision(target("executorch"), "fp16")
+    with pytest.raises(UsageError, match=r"executorch has no precision w8; it has .*fp32"):
+        check_precision(target("executorch"), "w8")
 
 
 def test_all_targets_with_a_precision_that_some_lack_does_the_rest(tiny: ModelSpec) -> None:
-    able, refusals = requests_for(ExportRequest(tiny, "coreml", "fp16"), list(targets()))
-    assert {r.target for r in able} == {n for n, c in targets().items() if "fp16" in c.precisions}
+    able, refusals = requests_for(ExportRequest(tiny, "coreml", "w8"), list(targets()))
+    assert {r.target for r in able} == {n for n, c in targets().items() if "w8" in c.precisions}
     assert len(able) + len(refusals) == len(targets())
-    assert all("has no precision fp16" in sentence for sentence in refusals)
+    assert all("has no precision w8" in sentence for sentence in refusals)
 
 
 def test_grouped_convolutions_stay_native_in_every_target(shipped_artifacts) -> None:

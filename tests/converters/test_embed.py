@@ -176,3 +176,16 @@ def test_blame_reads_plain_networks_only(source, tmp_path):
     ours = made(request("onnx", embed="softmax"), source, tmp_path)
     with pytest.raises(UsageError, match="without --embed"):
         blame(ours, data.normalize(PIXELS, HOW))
+
+
+@pytest.mark.parametrize("name", ["executorch", "onnx"])
+def test_float16_between_float_doors_is_near_the_definition(name, source, tmp_path):
+    ours = made(request(name, "fp16", "normalize"), source, tmp_path)
+    with torch.no_grad():
+        wanted = source.module(torch.from_numpy(data.normalize(PIXELS, HOW))).numpy()
+    [found] = foreign(ours, PIXELS)
+    assert found.dtype == np.float32
+    assert 50 < sqnr_db(wanted, found) < 100
+    if name == "onnx":
+        stored = {i.data_type for i in onnx.load(ours.path).graph.initializer if "conv.weight" in i.name}
+        assert stored == {onnx.TensorProto.FLOAT16}

@@ -48,7 +48,7 @@ def run(model, images: np.ndarray) -> np.ndarray:
     return np.concatenate([session.run(None, {"image": image[None]})[0] for image in images])
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8", "w8"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "w8"])
 def test_every_file_is_valid_and_computes_the_same_in_three_operator_sets(tmp_path, source, precision):
     path = tmp_path / "made.onnx"
     target("onnx").convert(request(precision), source, path)
