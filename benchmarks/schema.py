@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from regnet_edge.reading import JsonObject
 from regnet_edge.schema import artifact_schema, schema_of, text_of
 
 
-def measurement_schema() -> dict[str, Any]:
+def measurement_schema() -> JsonObject:
     """The schema of one line of a results file; $defs/Observation is what a runner or the app prints."""
     from .record.measurement import VERSION, Measurement
     from .record.observation import Observation
@@ -23,7 +23,7 @@ def measurement_schema() -> dict[str, Any]:
     return made
 
 
-def job_schema() -> dict[str, Any]:
+def job_schema() -> JsonObject:
     """The schema of the plan file that a runner or the app is given."""
     from .plan import JOB_VERSION, Job
 
@@ -41,7 +41,7 @@ def files() -> dict[str, str]:
     }
 
 
-def _bare(schema: dict[str, Any]) -> dict[str, Any]:
+def _bare(schema: JsonObject) -> JsonObject:
     return {k: v for k, v in schema.items() if k not in ("$schema", "$defs", "title")}
 
 

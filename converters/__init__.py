@@ -11,7 +11,7 @@ import importlib.metadata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from regnet_edge.artifact import Artifact, Structure
 from regnet_edge.errors import ToolError, UnknownNameError, UsageError
@@ -167,7 +167,7 @@ def check_precision(converter: Converter, precision: Precision) -> None:
         raise UsageError(f"target {converter.name} has no precision {precision}; it has {have}")
 
 
-def sidecar_metadata(request: ExportRequest) -> dict[str, Any]:
+def sidecar_metadata(request: ExportRequest) -> dict[str, str]:
     """What goes inside a file whose format has a place for it: a flat map of JSON texts."""
     from regnet_edge import codec
 

@@ -34,6 +34,7 @@ _RULE_FIELDS: dict[str, tuple[str, Callable[[str], object]]] = {
     "stem_stride": ("stem_stride", int),
 }
 _PYCLS_STEM_STRIDES = {"simple_stem_in": 2, "res_stem_cifar": 1}  # both a 3x3 convolution, BN, ReLU
+Keywords = dict[str, Any]  # of RegNetConfig and AnyNetConfig, each of its own type
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ def _same(path: Path, name: str, value: object, only: object) -> None:
         )
 
 
-def _pycls_common(path: Path, model: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
+def _pycls_common(path: Path, model: Mapping[str, Any], section: Mapping[str, Any]) -> Keywords:
     stem = section.get("STEM_TYPE", "simple_stem_in")
     if stem not in _PYCLS_STEM_STRIDES:
         raise ConfigError(f"{path} has STEM_TYPE {stem}; choose from {', '.join(_PYCLS_STEM_STRIDES)}")
@@ -203,7 +204,7 @@ def _pycls_common(path: Path, model: Mapping[str, Any], section: Mapping[str, An
     }
 
 
-def _pycls_rule(section: Mapping[str, Any]) -> dict[str, Any]:
+def _pycls_rule(section: Mapping[str, Any]) -> Keywords:
     return {
         "depth": int(section["DEPTH"]),
         "w0": int(section["W0"]),

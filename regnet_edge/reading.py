@@ -30,6 +30,10 @@ MAX_NODES = 100_000  # of a YAML text, aliases counted as often as they stand
 UNREADABLE_ZIP = (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError)
 
 
+# An object of JSON or YAML whose names are not known here: what reads it further checks each value.
+JsonObject = dict[str, Any]
+
+
 class UnreadableError(ValueError):
     """Why a text cannot be used, as half a sentence."""
 
@@ -89,7 +93,7 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
 
 def parse_json(text: str, *, infinite: bool = False) -> Any:
     """The value of a JSON text; raises UnreadableError, for NaN and Infinity too unless `infinite`."""
-    wanted: dict[str, Any] = {} if infinite else {"parse_constant": _refuse_constant, "parse_float": _finite}
+    wanted: JsonObject = {} if infinite else {"parse_constant": _refuse_constant, "parse_float": _finite}
     try:
         value = json.loads(text, parse_int=_int, **wanted)
     except json.JSONDecodeError as error:
@@ -128,12 +132,12 @@ def _deeper_than(value: object, depth: int) -> bool:
     return depth < 0 or any(_deeper_than(v, depth - 1) for v in inner if isinstance(v, dict | list))
 
 
-def parse_json_object(text: str) -> dict[str, Any]:
+def parse_json_object(text: str) -> JsonObject:
     """The object of a JSON text; raises UnreadableError where its top is something else."""
     return _object(parse_json(text))
 
 
-def read_json_object(path: Path, limit: int = MAX_TEXT_BYTES) -> dict[str, Any]:
+def read_json_object(path: Path, limit: int = MAX_TEXT_BYTES) -> JsonObject:
     """The object that a JSON file holds; raises UnreadableError."""
     return parse_json_object(read_text(path, limit))
 
@@ -179,7 +183,7 @@ def _weigh(node: yaml.Node, known: dict[int, int], depth: int) -> int:
     return known[id(node)]
 
 
-def _object(value: Any) -> dict[str, Any]:
+def _object(value: Any) -> JsonObject:
     if not isinstance(value, dict):
         raise UnreadableError("it holds no object of names and values at its top")
     if not all(isinstance(name, str) for name in value):
@@ -187,7 +191,7 @@ def _object(value: Any) -> dict[str, Any]:
     return value
 
 
-def read_described(path: Path, limit: int = MAX_TEXT_BYTES) -> dict[str, Any]:
+def read_described(path: Path, limit: int = MAX_TEXT_BYTES) -> JsonObject:
     """The object of a JSON file or, by any other ending than .json, a YAML file; raises UnreadableError."""
     text = read_text(path, limit)
     parse: Callable[[str], Any] = parse_json if path.suffix.lower() == ".json" else parse_yaml

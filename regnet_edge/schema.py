@@ -9,25 +9,27 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from regnet_edge.reading import JsonObject
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SCALARS = {int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null"}
 
 
 def schema_of(
     kind: type[Any], extra: Mapping[str, Any] | None = None, leave_out: tuple[str, ...] = ()
-) -> dict[str, Any]:
+) -> JsonObject:
     """The schema of a dataclass's JSON, with every nested class under $defs.
 
     extra adds fields at the root, leave_out takes some of the class's own away.
     """
-    defs: dict[str, Any] = {}
+    defs: JsonObject = {}
     root = _object(kind, defs, leave_out)
     root["properties"] = {**(extra or {}), **root["properties"]}
     root["required"] = [*(extra or {}), *root["required"]]
     return {"$schema": DIALECT, "title": kind.__name__, **root, "$defs": dict(sorted(defs.items()))}
 
 
-def _object(kind: type[Any], defs: dict[str, Any], leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
+def _object(kind: type[Any], defs: JsonObject, leave_out: tuple[str, ...] = ()) -> JsonObject:
     hints = typing.get_type_hints(kind)
     fields = [f for f in dataclasses.fields(kind) if f.name not in leave_out]
     return {
@@ -43,7 +45,7 @@ def _has_no_default(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _schema(hint: Any, defs: dict[str, Any]) -> dict[str, Any]:
+def _schema(hint: Any, defs: JsonObject) -> JsonObject:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
         return {"enum": list(arguments)}
@@ -66,7 +68,7 @@ def text_of(schema: Mapping[str, Any]) -> str:
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
-def artifact_schema() -> dict[str, Any]:
+def artifact_schema() -> JsonObject:
     """The schema of the sidecar `<file>.json` beside an artifact."""
     from regnet_edge.artifact import SIDECAR_VERSION, Artifact
     from regnet_edge.complexity import Complexity

@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from regnet_edge.errors import DeviceError, ToolError
-from regnet_edge.reading import parse_json_object
+from regnet_edge.reading import JsonObject, parse_json_object
 
-Json = dict[str, Any]
-Post = Callable[[str, str, Json], Json]  # (what, key, body) to the answer; raises Refused
+Post = Callable[[str, str, JsonObject], JsonObject]  # (what, key, body) to the answer; raises Refused
 
 POSTS = "/session/"
 SMALL_BYTES = 64 << 10
@@ -131,13 +130,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             status, answer = refusal.status, {"error": str(refusal)}
         self._send(status, json.dumps(answer).encode(), {"Content-Type": "application/json"})
 
-    def _answer(self) -> Json:
+    def _answer(self) -> JsonObject:
         if not self.path.startswith(POSTS):
             raise Refused(404, "there is nothing to post to here")
         what = self.path.removeprefix(POSTS)
         return self.post(what, self.headers.get("X-Key", ""), self._body(what))
 
-    def _body(self, what: str) -> Json:
+    def _body(self, what: str) -> JsonObject:
         limit = OBSERVATION_BYTES if what == "observation" else SMALL_BYTES
         stated = self.headers.get("Content-Length", "")
         if not stated.isdigit() or int(stated) > limit:

@@ -21,13 +21,14 @@ from typing import Any
 
 from regnet_edge import codec
 from regnet_edge.errors import DeviceError, MeasurementError, RegNetEdgeError, UsageError
+from regnet_edge.reading import JsonObject
 
 from ..plan import Job
 from ..record.measurement import Device
 from ..record.observation import Observation
 from . import HostOptions, Site
 from ._line import parsed
-from ._web_server import Json, Refused, Server, own_address, self_signed
+from ._web_server import Refused, Server, own_address, self_signed
 
 POLL_S = 20.0  # a page waits so long for a job before it asks again
 LOST_S = 150.0  # without a word of a page that works: it was closed, or the phone sleeps
@@ -44,13 +45,13 @@ class Meeting:
     """
 
     token: str
-    check: Callable[[str, Json], None]  # (schema's name, value); raises ValueError
+    check: Callable[[str, JsonObject], None]  # (schema's name, value); raises ValueError
     tell: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
     key: str = ""
-    device: Json | None = None
-    job: Json | None = None  # {id, job, place}: asked, and not answered yet
-    answer: Json | str | None = None  # an observation, or why there is none
+    device: JsonObject | None = None
+    job: JsonObject | None = None  # {id, job, place}: asked, and not answered yet
+    answer: JsonObject | str | None = None  # an observation, or why there is none
     over: bool = False
     heard_at: float = 0.0
     _count: int = 0
@@ -58,7 +59,7 @@ class Meeting:
 
     # ------------------------------------------------------------ the page's side
 
-    def post(self, what: str, key: str, body: Json) -> Json:
+    def post(self, what: str, key: str, body: JsonObject) -> JsonObject:
         """The answer to a post; raises Refused."""
         if what not in ("greet", "next", "progress", "observation", "failure"):
             raise Refused(404, "there is nothing to post to here")
@@ -66,7 +67,7 @@ class Meeting:
             if what != "greet":
                 self._knows(key)
             self.heard_at = self.clock()
-            said: Json = getattr(self, f"_{what}")(body)
+            said: JsonObject = getattr(self, f"_{what}")(body)
             self.heard_at = self.clock()
             self._change.notify_all()
             return said
@@ -75,7 +76,7 @@ class Meeting:
         if not self.key or not secrets.compare_digest(key.encode(), self.key.encode()):
             raise Refused(403, "this page has no part in the session; open the address in the terminal")
 
-    def _greet(self, body: Json) -> Json:
+    def _greet(self, body: JsonObject) -> JsonObject:
         token, key = str(body.get("token", "")), str(body.get("key", ""))
         if not secrets.compare_digest(token.encode(), self.token.encode()):
             raise Refused(403, "this address is not the one that the terminal shows; scan or type it again")
@@ -88,7 +89,7 @@ class Meeting:
         self.key = self.key or secrets.token_urlsafe(16)
         return {"key": self.key}
 
-    def _next(self, body: Json) -> Json:
+    def _next(self, body: JsonObject) -> JsonObject:
         """The job that waits, once; {} after a while, so that no connection stays silent for long."""
         self._change.wait_for(lambda: self.over or self._is_waiting(), timeout=POLL_S)
         if self.over:
@@ -101,23 +102,23 @@ class Meeting:
     def _is_waiting(self) -> bool:
         return self.job is not None and not self.job.get("taken")
 
-    def _progress(self, body: Json) -> Json:
+    def _progress(self, body: JsonObject) -> JsonObject:
         self._current(body)
         self.tell("    " + printable(body.get("sentence")))
         return {}
 
-    def _observation(self, body: Json) -> Json:
+    def _observation(self, body: JsonObject) -> JsonObject:
         self._current(body)
         self._valid("Observation", body.get("observation"))
         self.answer = body["observation"]
         return {}
 
-    def _failure(self, body: Json) -> Json:
+    def _failure(self, body: JsonObject) -> JsonObject:
         self._current(body)
         self.answer = printable(body.get("sentence")) or "the page gave no reason"
         return {}
 
-    def _current(self, body: Json) -> None:
+    def _current(self, body: JsonObject) -> None:
         if self.job is None or body.get("id") != self.job["id"]:
             raise Refused(409, "nobody asked for this; the computer has gone on without it")
 
@@ -129,7 +130,7 @@ class Meeting:
 
     # ------------------------------------------------------------ the computer's side
 
-    def device_within(self, seconds: float) -> Json:
+    def device_within(self, seconds: float) -> JsonObject:
         """The device that greeted; raises DeviceError where none comes."""
         with self._change:
             if not self._change.wait_for(lambda: self.device is not None, timeout=seconds):
@@ -140,7 +141,7 @@ class Meeting:
             assert self.device is not None  # noqa: S101  # that is what was waited for
             return self.device
 
-    def ask(self, job: Json, place: str) -> Json:
+    def ask(self, job: JsonObject, place: str) -> JsonObject:
         """What the page saw; raises MeasurementError with its reason, DeviceError where it is lost."""
         with self._change:
             self._count += 1
@@ -269,7 +270,7 @@ def open_here(address: str) -> None:
         raise DeviceError("this machine has no browser to open; leave --open out and use the address")
 
 
-def check_against_schema() -> Callable[[str, Json], None]:
+def check_against_schema() -> Callable[[str, JsonObject], None]:
     """A function that raises ValueError with the first thing in a value that is not of its schema."""
     import jsonschema  # type: ignore[import-untyped]  # it ships no types
 
@@ -281,7 +282,7 @@ def check_against_schema() -> Callable[[str, Json], None]:
         for name in ("Device", "Observation")
     }
 
-    def check(name: str, value: Json) -> None:
+    def check(name: str, value: JsonObject) -> None:
         for error in validators[name].iter_errors(value):
             raise ValueError(f"{error.json_path}: {error.message[:80]}")
 

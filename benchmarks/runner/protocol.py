@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-Json = dict[str, Any]
+Json = dict[str, Any]  # plain JSON, as said above
 SLOW = 1.06  # times the fixed loop's usual time
 WARMUP_MAX_NS = 15_000_000_000
 WARMUP_RULE = (

@@ -86,7 +86,7 @@ def lower_stock(ct: Any, program: ExportedProgram, order: Order) -> Any:
 
 
 def _converted(ct: Any, program: ExportedProgram, order: Order, passes: Any) -> Any:
-    options: dict[str, Any] = {}
+    options: dict[str, object] = {}
     if order.pixels is not None:
         options["inputs"] = [_image_type(ct, program, order.pixels)]
     if order.labels:

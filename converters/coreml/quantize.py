@@ -88,7 +88,7 @@ def register_passes() -> None:
 
 def _quantize_activations(block: Any, ranges: Mapping[str, Range], floats: frozenset[str]) -> None:
     """Put quantize and dequantize before every int8 input, one pair for each value."""
-    pairs: dict[str, Any] = {}
+    pairs: dict[str, object] = {}
     with block:
         for op in list(block.operations):
             inputs = {key: op.inputs[key] for key in INT8_INPUTS.get(op.op_type, ())}
@@ -124,7 +124,7 @@ def _pair(var: Any, ranges: Mapping[str, Range], before: Any) -> Any:
 
     found = _range_of(var, ranges)
     assert found is not None  # noqa: S101  # the caller has looked
-    parameters: dict[str, Any] = {"scale": np.float32(found.scale)}
+    parameters: dict[str, object] = {"scale": np.float32(found.scale)}
     if found.zero_point:
         parameters["zero_point"] = np.uint8(found.zero_point)
     steps = mb.quantize(

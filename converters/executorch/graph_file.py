@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from regnet_edge.errors import ArtifactError
 from regnet_edge.files import replacing
-from regnet_edge.reading import parse_json
+from regnet_edge.reading import JsonObject, parse_json
 
 from ..graph.fx import FX_OPERATIONS
 
@@ -78,7 +78,7 @@ def _root(tensors: dict[str, Tensor]) -> Any:
     return root
 
 
-def _to_json(node: Node) -> dict[str, Any]:
+def _to_json(node: Node) -> JsonObject:
     args, kwargs = [_plain(a) for a in node.args], {k: _plain(v) for k, v in node.kwargs.items()}
     return {"name": node.name, "op": node.op, "target": str(node.target), "args": args, "kwargs": kwargs}
 
@@ -95,7 +95,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _graph(nodes: list[dict[str, Any]]) -> Graph:
+def _graph(nodes: list[JsonObject]) -> Graph:
     import torch
 
     graph, known = torch.fx.Graph(), dict[str, "Node"]()

@@ -8,6 +8,7 @@ that every target has (`int8.ranges`), by an observer that asks it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -92,14 +93,14 @@ def _patterns() -> Taken[Any]:
     """Names of the attributes of XNNPACK's quantizer that are set anew: the patterns without batch norms."""
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer  # type: ignore[import-untyped]  # ships no types
 
-    def short() -> dict[str, Any]:
+    def short() -> dict[str, object]:
         known = XNNPACKQuantizer.SUPPORTED_PATTERNS
         return {"SUPPORTED_PATTERNS": tuple(p for p in known if "bn" not in p.name)}
 
     return take("xnnpack patterns", short, dict)
 
 
-def _quantizer(observer: Any, request: ExportRequest, attributes: dict[str, Any]) -> Any:
+def _quantizer(observer: Any, request: ExportRequest, attributes: Mapping[str, object]) -> Any:
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
         get_symmetric_quantization_config,

@@ -64,7 +64,7 @@ def other_model(text: str, classes: int, channels: int, weights: str = "") -> Ot
 
 def _timm(name: str, classes: int, channels: int, weights: str) -> OtherModel:
     timm, text = _package("timm", f"timm:{name}"), f"timm:{name}"
-    own: dict[str, Any] = {"num_classes": classes, "in_chans": channels} if weights else _cached(text)
+    own: dict[str, object] = {"num_classes": classes, "in_chans": channels} if weights else _cached(text)
     net = _built(text, lambda: timm.create_model(_known(name), pretrained=not weights, **own))
     if weights:
         _load(net, weights, text)
@@ -98,7 +98,7 @@ def _torchvision(name: str, classes: int, weights: str) -> OtherModel:
     model, _, tag = name.partition(".")
     published = _built(text, lambda: models.get_model_weights(model))
     chosen = _built(text, lambda: published[tag] if tag else published.DEFAULT)
-    own: dict[str, Any] = {"num_classes": classes} if weights else {"weights": chosen}
+    own: dict[str, object] = {"num_classes": classes} if weights else {"weights": chosen}
     net = _built(text, lambda: models.get_model(model, **own))
     if weights:
         _load(net, weights, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,10 @@ def opened(path: Path) -> OpenedFile:
     interpreter = open_interpreter(path)
     entries, exit_ = interpreter.get_input_details(), interpreter.get_output_details()[0]
     shapes = [_shape(entry) for entry in entries]
-    image = ImageInput.of(path, shapes, "NHWC", **_numbers(path, entries[0]))
+    image = ImageInput.of(path, shapes, "NHWC")
     if image.batch == 0:  # a dynamic batch is allocated for one image
-        image = ImageInput.of(path, [(1, *shapes[0][1:])], "NHWC", **_numbers(path, entries[0]))
+        image = ImageInput.of(path, [(1, *shapes[0][1:])], "NHWC")
+    image = _with_numbers(image, path, entries[0])
 
     def forward(images: Floats) -> Floats:
         entry = entries[0]
@@ -41,15 +43,16 @@ def _shape(entry: Any) -> list[int]:
     return [int(n) for n in entry.get("shape_signature", entry["shape"])]
 
 
-def _numbers(path: Path, entry: Any) -> dict[str, Any]:
-    """The range of the real numbers that the input's type holds, or that it takes pixels."""
+def _with_numbers(image: ImageInput, path: Path, entry: Any) -> ImageInput:
+    """With the range of the real numbers that the input's type holds, or that it takes pixels."""
     kind = np.dtype(entry["dtype"])
     scale, zero = entry["quantization"]
     if kind == np.float32:
-        return {}
+        return image
     if kind.kind not in "iu" or kind.itemsize > 2:
         raise ArtifactError(f"the input of {path} is of type {kind}, no image; only images are given")
     if not scale or (scale, zero) == (1, 0):
-        return {"raw": True}
+        return replace(image, raw=True)
     limits = np.iinfo(kind)
-    return {"lowest": float((limits.min - zero) * scale), "highest": float((limits.max - zero) * scale)}
+    lowest, highest = ((limit - zero) * scale for limit in (limits.min, limits.max))
+    return replace(image, lowest=float(lowest), highest=float(highest))

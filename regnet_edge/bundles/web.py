@@ -28,6 +28,7 @@ from regnet_edge.benchmarks.runner.protocol import WARMUP_MAX_NS
 from regnet_edge.bundles import layout, litert_js
 from regnet_edge.errors import UsageError
 from regnet_edge.files import begins_with, check_output, replacing, write_text
+from regnet_edge.reading import JsonObject
 from regnet_edge.shipped import assets_dir
 
 VERSION = 1
@@ -129,7 +130,7 @@ def write_about(folder: Path, artifacts: Sequence[Artifact]) -> None:
 def _plan(mode: Mode) -> Mapping[str, Any]:
     """The plan part of a record for one thread; a page pins nothing."""
     plan = Plan.of_mode(mode)
-    told: dict[str, Any] = codec.to_json(measured_plan(plan, threads=1, round_=0, attempt=0))
+    told: JsonObject = codec.to_json(measured_plan(plan, threads=1, round_=0, attempt=0))
     return {**told, "affinity": "any"}
 
 

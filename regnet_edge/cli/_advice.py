@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regnet_edge.reading import JsonObject
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -120,7 +122,7 @@ def bench_like(like: Measurement, host: str) -> Bench:
     )  # fmt: skip
 
 
-def told_of(tried: Sequence[Tried[Any]]) -> list[dict[str, Any]]:
+def told_of(tried: Sequence[Tried[Any]]) -> list[JsonObject]:
     """What was measured, as JSON."""
     return [
         {

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from regnet_edge.reading import JsonObject
 
 if TYPE_CHECKING:
     from regnet_edge.benchmarks.law.advise import Budget, Tried
@@ -147,7 +149,7 @@ def _print_json(
     click.echo(json.dumps(told, indent=2))
 
 
-def _told(choice: PublishedChoice) -> dict[str, Any]:
+def _told(choice: PublishedChoice) -> JsonObject:
     from regnet_edge.codec import to_json
 
     point = choice.point

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from regnet_edge.reading import JsonObject
 
 if TYPE_CHECKING:
     from regnet_edge.benchmarks.law.explain import ExplainedPrediction
@@ -37,7 +39,7 @@ def _usual(study: LawStudy) -> int:
     return Counter(p.resolution for p in study.fitted).most_common(1)[0][0]
 
 
-def _told(study: LawStudy, name: str, found: ExplainedPrediction) -> dict[str, Any]:
+def _told(study: LawStudy, name: str, found: ExplainedPrediction) -> JsonObject:
     from regnet_edge.codec import to_json
 
     rows = [

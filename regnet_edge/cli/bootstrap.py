@@ -78,12 +78,17 @@ def _bests(found: Scored, options: Options) -> list[Best]:
     named = [p.strip() for p in options.parameters.split(",") if p.strip()]
     wanted = named or [*parameters(found), found.value]
     rng = np.random.default_rng(options.seed)
-    how: dict[str, Any] = {
-        "fraction": options.fraction,
-        "resamples": options.resamples,
-        "level": options.level,
-    }
-    return [best_of(found, parameter, rng, **how) for parameter in wanted]
+    return [
+        best_of(
+            found,
+            parameter,
+            rng,
+            fraction=options.fraction,
+            resamples=options.resamples,
+            level=options.level,
+        )
+        for parameter in wanted
+    ]
 
 
 def _draw(path: Path, sets: Sequence[Scored], found: dict[str, list[Best]]) -> None:

@@ -20,6 +20,7 @@ from regnet_edge.cli._int8 import (
 )
 from regnet_edge.cli._own import WithOwnOptions, own_fields, own_names
 from regnet_edge.cli._pictures import PICTURE_NAMES, picture_options, stated
+from regnet_edge.reading import JsonObject
 
 if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact, Parity
@@ -348,7 +349,7 @@ def _print_json(outcomes: Sequence[Outcome]) -> None:
 
     from regnet_edge import codec
 
-    def entry(outcome: Outcome) -> dict[str, Any]:
+    def entry(outcome: Outcome) -> JsonObject:
         if outcome.artifact is None:
             return {"target": outcome.request.target, "failure": outcome.failure}
         made = codec.to_json(outcome.artifact)

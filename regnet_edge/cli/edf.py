@@ -130,14 +130,14 @@ def _comparisons(sets: Sequence[Scored], edfs: Sequence[Edf], options: Options) 
     from regnet_edge.design_space.comparison import compare, compare_paired
 
     rng = np.random.default_rng(options.seed)
-    how: dict[str, Any] = {"until": options.until, "level": options.level}
+    until, level = options.until, options.level
     found = []
     for i in range(1, len(edfs)):
         j = i - 1 if options.against == "previous" else 0
         if options.pair:
-            found.append(compare_paired(sets[i], sets[j], options.pair, rng, **how))
+            found.append(compare_paired(sets[i], sets[j], options.pair, rng, until=until, level=level))
         else:
-            found.append(compare(edfs[i], edfs[j], rng, **how))
+            found.append(compare(edfs[i], edfs[j], rng, until=until, level=level))
     return found
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
+
+from regnet_edge.reading import JsonObject
 
 COLUMNS = ("environment", "state", "MB", "for")
 
@@ -56,7 +56,7 @@ def list_(as_json: bool) -> None:
     print_table(COLUMNS, cells, text_columns=2)
 
 
-def _rows() -> list[dict[str, Any]]:
+def _rows() -> list[JsonObject]:
     from regnet_edge.converters.guests import environments
 
     rows = []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from regnet_edge.reading import JsonObject
 
 if TYPE_CHECKING:
     from regnet_edge.published_points import PublishedPoint
@@ -44,7 +46,7 @@ def command(resolution: int | None, published: bool, as_json: bool) -> None:
     _print(listed)
 
 
-def _row(entry: ZooEntry, resolution: int) -> dict[str, Any]:
+def _row(entry: ZooEntry, resolution: int) -> JsonObject:
     from regnet_edge.complexity import complexity
 
     counts = complexity(entry.config, resolution)
@@ -65,7 +67,7 @@ def _row(entry: ZooEntry, resolution: int) -> dict[str, Any]:
     }
 
 
-def _print(listed: list[dict[str, Any]]) -> None:
+def _print(listed: list[JsonObject]) -> None:
     from regnet_edge.cli._tables import millions, print_table
 
     print_table(
@@ -99,7 +101,7 @@ def _list_published(resolution: int | None, as_json: bool) -> None:
     _print_published(listed)
 
 
-def _told(point: PublishedPoint) -> dict[str, Any]:
+def _told(point: PublishedPoint) -> JsonObject:
     from regnet_edge.codec import to_json
 
     network = "" if point.refusal else point.entry.name

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from regnet_edge.cli._numbers import MOST_NETS
+from regnet_edge.reading import JsonObject
 
 if TYPE_CHECKING:
     from regnet_edge.design_space.sampling import Drawn, Sample
@@ -205,13 +206,13 @@ def _choices(values: Sequence[float]) -> str:
     return "/".join(v if isinstance(v, str) else f"{v:g}" for v in shown)
 
 
-def _described(space: Space) -> dict[str, Any]:
+def _described(space: Space) -> JsonObject:
     from regnet_edge import codec
 
     return {**codec.to_json(space), "size": space.size, "paper_size": space.paper_size}
 
 
-def _sample_json(found: Sample) -> dict[str, Any]:
+def _sample_json(found: Sample) -> JsonObject:
     return {
         "space": found.space,
         "seed": found.seed,
@@ -222,7 +223,7 @@ def _sample_json(found: Sample) -> dict[str, Any]:
     }
 
 
-def _net_json(drawn: Drawn) -> dict[str, Any]:
+def _net_json(drawn: Drawn) -> JsonObject:
     from regnet_edge import codec
 
     rule = None if drawn.rule is None else codec.to_json(drawn.rule)

@@ -19,6 +19,8 @@ NETWORK = ("config", "weights", "data", *PICTURE_NAMES)
 START = ("freeze", "body_lr")
 AUGMENTATION = ("crop_padding", "flip", "erase", "crop_scale", "jitter")
 
+Given = dict[str, Any]  # the options that were given, by name, each of its own type
+
 
 def plan_option(flag: str, default: object, kind: Any, text: str) -> Callable[[Any], Any]:
     """An option that leaves the plan as it is unless it is given; `default` is for the help alone."""
@@ -96,7 +98,7 @@ def command(out: Path, resume: bool, as_json: bool, **options: Any) -> None:
     _report(result, plan, as_json)
 
 
-def _plan(out: Path, resume: bool, given: dict[str, Any]) -> TrainPlan:
+def _plan(out: Path, resume: bool, given: Given) -> TrainPlan:
     from dataclasses import replace
 
     from regnet_edge.training.plan import read_plan
@@ -116,7 +118,7 @@ def _plan(out: Path, resume: bool, given: dict[str, Any]) -> TrainPlan:
     return replace(plan, augmentation=replace(plan.augmentation, **changes), **rest)
 
 
-def _chosen(plan: TrainPlan, given: dict[str, Any]) -> TrainPlan:
+def _chosen(plan: TrainPlan, given: Given) -> TrainPlan:
     """The plan with what the pictures decide where nothing was given; says what that is."""
     from dataclasses import replace
 
@@ -130,7 +132,7 @@ def _chosen(plan: TrainPlan, given: dict[str, Any]) -> TrainPlan:
     return replace(plan, augmentation=augmentation, class_weights=chosen.class_weights)
 
 
-def _fine_tuning(plan: TrainPlan | None, given: dict[str, Any]) -> TrainPlan:
+def _fine_tuning(plan: TrainPlan | None, given: Given) -> TrainPlan:
     """The plan for the checkpoint and images that were named, with the checkpoint's preprocessing."""
     from dataclasses import replace
 
@@ -161,7 +163,7 @@ def _fine_tuning(plan: TrainPlan | None, given: dict[str, Any]) -> TrainPlan:
     return TrainPlan(config, given["data"], how, start=start)
 
 
-def _network(plan: TrainPlan | None, given: dict[str, Any]) -> TrainPlan:
+def _network(plan: TrainPlan | None, given: Given) -> TrainPlan:
     """The plan for the network, images and resolution that were named."""
     from dataclasses import replace
 

@@ -84,7 +84,7 @@ def changed(start: Space, changes: Mapping[str, object]) -> Space:
         known = ", ".join(sorted(own | _FRAME))
         raise UsageError(f"{start.name} has no {unknown[0]}; it has {known}")
     frame = codec.to_json(start.frame) | {k: _frame_value(k, v) for k, v in framed.items()}
-    values: dict[str, Any] = {k: _value(start, k, v) for k, v in given.items()}
+    values: dict[str, Any] = {k: _value(start, k, v) for k, v in given.items()}  # fields of either space
     if isinstance(start, RegNetSpace):
         values["paper_size"] = None
     return replace(start, frame=_structured(frame, Frame), **values)

@@ -9,7 +9,7 @@ from typing import Any
 
 from regnet_edge import codec
 from regnet_edge.errors import RegNetEdgeError, UsageError
-from regnet_edge.reading import parse_yaml, read_text
+from regnet_edge.reading import JsonObject, parse_yaml, read_text
 
 from . import custom
 from .population import Task, frame_for
@@ -69,7 +69,7 @@ def _window(flops: object) -> tuple[float, float]:
     return float(str(flops[0])), float(str(flops[1]))
 
 
-def _mapping(data: object, what: str, known: set[str], needed: tuple[str, ...]) -> dict[str, Any]:
+def _mapping(data: object, what: str, known: set[str], needed: tuple[str, ...]) -> JsonObject:
     if not isinstance(data, dict) or set(needed) - data.keys():
         raise UsageError(f"{what} has at least {', '.join(needed)}")
     if unknown := sorted(data.keys() - known):

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,7 +38,7 @@ from regnet_edge.training.plan import (
     TrainResult,
     read,
 )
-from regnet_edge.training.running import CHECKPOINT_KEYS, Run
+from regnet_edge.training.running import CheckpointState, Run
 from regnet_edge.training.start import portable, to_training
 
 __all__ = [
@@ -160,19 +159,19 @@ def _start(plan: TrainPlan, out_dir: Path, images: Batches, resume: bool) -> Run
     return run
 
 
-def _read_checkpoint(file: Path) -> dict[str, Any]:
+def _read_checkpoint(file: Path) -> CheckpointState:
     try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        state: CheckpointState = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises nearly anything on a damaged file
         raise RegNetEdgeError(
             f"{file} cannot be read ({type(error).__name__}); delete it to train from the start"
         ) from error
-    if not isinstance(state, dict) or not state.keys() >= CHECKPOINT_KEYS:
+    if not isinstance(state, dict) or not state.keys() >= CheckpointState.__required_keys__:
         raise RegNetEdgeError(f"{file} is not a training checkpoint; delete it to train from the start")
     return state
 
 
-def _check_same(plan: TrainPlan, fingerprint: str, state: dict[str, Any], out_dir: Path) -> None:
+def _check_same(plan: TrainPlan, fingerprint: str, state: CheckpointState, out_dir: Path) -> None:
     now, then = json.loads(codec.canonical(plan)), parse_json_object(state["plan"])
     changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
     if changed:

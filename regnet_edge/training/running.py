@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,17 @@ from regnet_edge.training.batches import network_input
 from regnet_edge.training.plan import TrainPlan
 from regnet_edge.training.start import initial, learning
 
-CHECKPOINT_KEYS = frozenset({"plan", "images", "epochs_done", "net", "average", "optimizer", "best"})
+
+class CheckpointState(TypedDict):
+    """What a checkpoint holds: tensors, and the plan and images that they belong to as text."""
+
+    plan: str
+    images: str
+    epochs_done: int
+    net: Mapping[str, Any]
+    average: Mapping[str, Any]
+    optimizer: dict[str, Any]  # the keys are torch's own
+    best: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,7 @@ class Run:
             for mean, now in zip(self.average.parameters(), self.net.parameters(), strict=True):
                 mean.lerp_(now, 1 - self.plan.ema)
 
-    def state(self, fingerprint: str) -> dict[str, Any]:
+    def state(self, fingerprint: str) -> CheckpointState:
         """The checkpoint."""
         return {
             "plan": codec.canonical(self.plan),
@@ -101,7 +112,7 @@ class Run:
             "best": asdict(self.best),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: CheckpointState) -> None:
         """Go on from a checkpoint."""
         self.net.load_state_dict(state["net"])
         if self.average is not None:

@@ -13,6 +13,7 @@ from typing import Any
 from regnet_edge import zoo
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import WeightsError
+from regnet_edge.reading import JsonObject
 from regnet_edge.request import ModelSpec, Preprocessing
 from regnet_edge.weights import layouts
 from regnet_edge.weights.huggingface import PILLOW
@@ -37,7 +38,7 @@ def hf_files(config: AnyNetConfig, about: ModelSpec | None) -> dict[str, str]:
     }
 
 
-def hf_processor(how: Preprocessing) -> dict[str, Any]:
+def hf_processor(how: Preprocessing) -> JsonObject:
     """The processor of transformers that makes the same input; WeightsError where it has none such."""
     if how.crop_mode == "border" or how.color == "BGR":
         raise WeightsError(
@@ -67,7 +68,7 @@ def timm_files(config: AnyNetConfig, about: ModelSpec | None) -> dict[str, str]:
     if about is not None and about.preprocessing.color == "BGR":
         raise WeightsError("timm's transforms have no BGR; choose another layout, or state --color RGB")
     name = timm_architecture(config)
-    args: dict[str, Any] = {} if config.activation == "relu" else {"act_layer": config.activation}
+    args: JsonObject = {} if config.activation == "relu" else {"act_layer": config.activation}
     args |= {} if config.in_channels == 3 else {"in_chans": config.in_channels}
     cfg = {
         "custom_load": False,
@@ -109,7 +110,7 @@ def timm_architecture(config: AnyNetConfig) -> str:
     )
 
 
-def _timm_pictures(how: Preprocessing) -> dict[str, Any]:
+def _timm_pictures(how: Preprocessing) -> JsonObject:
     return {
         "input_size": [how.channels, how.resolution, how.resolution],
         "interpolation": how.interpolation,

@@ -8,7 +8,7 @@ from typing import Any
 
 from regnet_edge.errors import WeightsError
 from regnet_edge.provenance import Origin
-from regnet_edge.request import Interpolation
+from regnet_edge.request import CropMode, Interpolation
 from regnet_edge.weights import layouts, words
 from regnet_edge.weights.said import Said, Settings, labels_of
 
@@ -64,18 +64,19 @@ def of_hf_processor(data: Mapping[str, Any], where: str) -> Said:
     offset = float(bool(data.get("rescale_offset")))  # EfficientNet's: pixels in -1..1
     if kind.startswith("EfficientNet") and data.get("include_top", True):
         std = std and tuple(s * s for s in std)  # it divides twice
-    settings = Settings(
+    sizes = _hf_sizes(data, kind, data.get("size", size), data.get("crop_size", crop), where)
+    settings = replace(
+        sizes,
         color="BGR" if data.get("do_flip_channel_order") else words.color(len(mean or ())),
         mean=mean and tuple((m + offset) / factor for m in mean),
         std=std and tuple(s / factor for s in std),
         interpolation=_pillow(data.get("resample", resample), where),
         crop_rounding="floor",
     )
-    sizes = _hf_sizes(data, kind, data.get("size", size), data.get("crop_size", crop), where)
-    return Said(Origin("file", "preprocessor_config.json"), replace(settings, **sizes))
+    return Said(Origin("file", "preprocessor_config.json"), settings)
 
 
-def _hf_sizes(data: Mapping[str, Any], kind: str, size: Any, crop: Any, where: str) -> dict[str, Any]:
+def _hf_sizes(data: Mapping[str, Any], kind: str, size: Any, crop: Any, where: str) -> Settings:
     """resolution, resize and crop_mode of a processor."""
     if data.get("do_resize", True) is False:
         raise WeightsError(
@@ -84,26 +85,26 @@ def _hf_sizes(data: Mapping[str, Any], kind: str, size: Any, crop: Any, where: s
     if kind.startswith("ConvNext"):
         side = _side(size, where)
         if side >= _CONVNEXT_SQUASHES:
-            return {"resolution": side, "resize_px": side, "crop_mode": "squash"}
+            return Settings(resolution=side, resize_px=side, crop_mode="squash")
         fraction = float(data.get("crop_pct") or 224 / 256)
-        return {"resolution": side, "crop_fraction": fraction, "crop_mode": "center"}
+        return Settings(resolution=side, crop_fraction=fraction, crop_mode="center")
     if size is None:
-        return {}
+        return Settings()
     square = isinstance(size, dict) and "height" in size
     square = square or (isinstance(size, int) and kind.startswith("ViT"))
     side = _side(size, where)
-    mode = "squash" if square else "center"
+    mode: CropMode = "squash" if square else "center"
     if kind.startswith("Levit") and not square:
         side = int(_LEVIT * side)
     if kind.startswith("PoolFormer") and (share := data.get("crop_pct", _POOL_FORMER)) is not None:
         side, square, mode = int(side / float(share)), False, "center"
     if data.get("do_center_crop", bool(crop)) and crop is not None:
-        return {"resolution": _side(crop, where), "resize_px": side, "crop_mode": mode}
+        return Settings(resolution=_side(crop, where), resize_px=side, crop_mode=mode)
     if not square:
         raise WeightsError(
             f"{where} resizes the short side and crops nothing, which gives no square; crop it"
         )
-    return {"resolution": side, "resize_px": side, "crop_mode": mode}
+    return Settings(resolution=side, resize_px=side, crop_mode=mode)
 
 
 def _side(size: Any, where: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import cast, get_args
 
 from regnet_edge.errors import UsageError
 from regnet_edge.provenance import Origin
@@ -45,18 +45,20 @@ class Stated:
 
     def said(self) -> Iterator[Said]:
         """One Said an option, and the file's last: an option counts more."""
-        options: dict[str, dict[str, Any]] = {
-            "--resolution": {"resolution": self.resolution},
-            "--crop": {"crop_fraction": self.crop},
-            "--resize": {"resize_px": self.resize},
-            "--interpolation": {"interpolation": self.interpolation or None},
-            "--mean": {"mean": _numbers("--mean", self.mean)},
-            "--std": {"std": _numbers("--std", self.std)},
-            "--color": {"color": self.color or None},
+        options = {
+            "--resolution": Settings(resolution=self.resolution),
+            "--crop": Settings(crop_fraction=self.crop),
+            "--resize": Settings(resize_px=self.resize),
+            "--interpolation": Settings(
+                interpolation=cast("Interpolation | None", self.interpolation or None)
+            ),
+            "--mean": Settings(mean=_numbers("--mean", self.mean)),
+            "--std": Settings(std=_numbers("--std", self.std)),
+            "--color": Settings(color=cast("Color | None", self.color or None)),
         }
-        for name, value in options.items():
-            if None not in value.values():
-                yield Said(Origin("user", name), Settings(**value))
+        for name, settings in options.items():
+            if settings != Settings():
+                yield Said(Origin("user", name), settings)
         if self.file:
             yield Said(Origin("user", "--preprocessing"), described.read_settings(Path(self.file)))
 

@@ -100,7 +100,9 @@ class Evaluator:
             found = torch.vmap(forward)(batches)
         return [f.flatten(0, 1)[: len(images)].numpy() for f in found]
 
-    def _values(self, batch: Tensor, wanted: frozenset[str]) -> dict[str, Any]:
+    def _values(
+        self, batch: Tensor, wanted: frozenset[str]
+    ) -> dict[str, Any]:  # a MIL value is a tensor, a text or a list
         """Values of the wanted names; others are dropped as soon as nothing reads them any more."""
         program = self.program
         values = {**self.constants, program.input.name: rounded(batch, program.input.dtype)}
@@ -115,7 +117,7 @@ class Evaluator:
 
 def prepare(program: Program) -> Evaluator:
     """An evaluator: operations that read constants only are computed now."""
-    constants: dict[str, Any] = {}
+    constants: dict[str, object] = {}
     steps: list[Operation] = []
     with torch.no_grad():
         for op in program.operations:
