@@ -30,8 +30,7 @@ MAX_NODES = 100_000  # of a YAML text, aliases counted as often as they stand
 UNREADABLE_ZIP = (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError)
 
 
-# An object of JSON or YAML whose names are not known here: what reads it further checks each value.
-JsonObject = dict[str, Any]
+JsonObject = dict[str, Any]  # of JSON or YAML: whoever reads it further checks each value
 
 
 class UnreadableError(ValueError):

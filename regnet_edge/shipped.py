@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from regnet_edge import codec, data
+from regnet_edge import arrays, codec, data
 from regnet_edge.data import Images
 from regnet_edge.errors import ArtifactError
 from regnet_edge.files import replacing, sha256_of, write_text
@@ -58,7 +58,7 @@ def default_model() -> ModelSpec:
 
 def test_images() -> Images:
     """The 10,000 test images of Fashion-MNIST, uint8 (10000, 28, 28), with labels."""
-    return data.read_npz(_asset(_TEST))
+    return arrays.read_npz(_asset(_TEST))
 
 
 def calibration_images() -> Images:
@@ -67,10 +67,10 @@ def calibration_images() -> Images:
     Drawn by `data.sample` with CALIBRATION_SEED, classes as even as they can be; no test image is
     among them.
     """
-    return data.read_npz(_asset(_CALIBRATION))
+    return arrays.read_npz(_asset(_CALIBRATION))
 
 
-def write_assets(run: Path, assets: Path, fashion_mnist: Path = data.FASHION_MNIST_DIR) -> None:
+def write_assets(run: Path, assets: Path, fashion_mnist: Path = arrays.FASHION_MNIST_DIR) -> None:
     """Make the shipped files in `assets` from the folder of a finished `regnet-edge train`.
 
     Writes the weights, the description and both sets of images; the model card and the data's licence
@@ -81,6 +81,6 @@ def write_assets(run: Path, assets: Path, fashion_mnist: Path = data.FASHION_MNI
         scratch.write_bytes((run / "model.safetensors").read_bytes())
     shipped = replace(spec, weights=WeightsRef("shipped", sha256=sha256_of(assets / _WEIGHTS)))
     write_text(assets / _MODEL, codec.dumps(shipped))
-    train = data.fashion_mnist("train", fashion_mnist)
-    data.write_npz(data.fashion_mnist("test", fashion_mnist), assets / _TEST)
-    data.write_npz(data.sample(train, CALIBRATION_IMAGES, CALIBRATION_SEED), assets / _CALIBRATION)
+    train = arrays.fashion_mnist("train", fashion_mnist)
+    arrays.write_npz(arrays.fashion_mnist("test", fashion_mnist), assets / _TEST)
+    arrays.write_npz(data.sample(train, CALIBRATION_IMAGES, CALIBRATION_SEED), assets / _CALIBRATION)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from regnet_edge import codec, data, shipped
+from regnet_edge import arrays, codec, data, shipped
 from regnet_edge.data import Images, Pixels
 from regnet_edge.errors import DataError, UsageError
 from regnet_edge.folders import Pictures, read_folder
@@ -74,7 +74,7 @@ def _read(model: ModelSpec, source: str) -> Images | Pictures:
         return shipped.calibration_images()
     path = Path(source)
     if path.suffix == ".npz":
-        return data.read_npz(path)
+        return arrays.read_npz(path)
     if path.exists() and not path.is_dir():
         raise DataError(f"{path} is neither a folder nor an .npz; give --calibrate a folder of images")
     return read_folder(path)

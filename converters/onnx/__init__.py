@@ -11,15 +11,14 @@ from regnet_edge.artifact import Artifact, Structure
 from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.request import ExportRequest, Precision
 
-from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
+from .. import INPUT_NAME, OUTPUT_NAME, Source
 from ..batches import in_batches
 from ..embed import given, network_in, prepared
 from ..opened import OpenedFile
 from ..options import TargetOptions, option, read
 from ..outputs import first, outputs_of, side_by_side
-from ..quiet import quiet
 from ..tools import versions
-from .opset import DEFAULT_OPSET, HIGHEST_OPSET, LOWEST_OPSET, at_opset, exported_opset
+from .lower import DEFAULT_OPSET, HIGHEST_OPSET, LOWEST_OPSET, at_opset, export
 from .quantize import ARRANGEMENTS, quantized
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Onnx:
         from .embed import embed
 
         options = options_of(request)
-        _export(request, prepared(request, source), exported_opset(options.opset), out)
+        export(request, prepared(request, source), options.opset, out)
         model = at_opset(onnx.load(str(out)), options.opset)
         if request.precision != "fp32":
             model = quantized(model, request, source.calibration, options.cpu)
@@ -126,27 +125,6 @@ class Onnx:
 
 
 CONVERTER = Onnx()
-
-
-def _export(request: ExportRequest, source: Source, opset: int, out: Path) -> None:
-    import torch
-
-    assert source.program is not None  # noqa: S101  # takes_program is True
-    with quiet():
-        program = torch.onnx.export(
-            source.program,
-            (source.example,),
-            input_names=[INPUT_NAME],
-            output_names=[output.name for output in outputs_of(request)] if request.output else [OUTPUT_NAME],
-            opset_version=opset,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None  # noqa: S101  # dynamo=True returns one
-    program.model.metadata_props.update(sidecar_metadata(request))
-    for node in program.model.graph:
-        node.metadata_props.clear()  # the exporter's own, with paths of this machine
-    program.save(str(out), external_data=False)
 
 
 def _made_for(request: ExportRequest, options: OnnxOptions) -> str:

@@ -72,7 +72,7 @@ def _timm(name: str, classes: int, channels: int, weights: str) -> OtherModel:
     return _of_module(text, weights, net, timm.data.create_transform(**config, is_training=False))
 
 
-def _cached(text: str) -> dict[str, Any]:
+def _cached(text: str) -> dict[str, object]:
     """Where timm finds a RegNet's weights in the local cache, so that it asks no network for them."""
     from regnet_edge.weights.packages import locate
 

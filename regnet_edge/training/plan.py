@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from regnet_edge import codec, data
+from regnet_edge import arrays, codec, data
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.data import Images
 from regnet_edge.errors import DataError, UsageError
@@ -233,8 +233,8 @@ def read(plan: TrainPlan) -> Dataset:
 def read_source(source: str) -> tuple[Images | Pictures, Images | Pictures | None, str]:
     """(training images, images to evaluate on or None, what those are called)."""
     if _is_fashion(source):
-        folder = Path(source.partition(":")[2] or data.FASHION_MNIST_DIR)
-        return data.fashion_mnist("train", folder), data.fashion_mnist("test", folder), "test"
+        folder = Path(source.partition(":")[2] or arrays.FASHION_MNIST_DIR)
+        return arrays.fashion_mnist("train", folder), arrays.fashion_mnist("test", folder), "test"
     folder = Path(source)
     if (folder / "train").is_dir():
         val = folder / "val"
@@ -249,7 +249,7 @@ def _is_fashion(source: str) -> bool:
 def classes_of(source: str) -> tuple[str, ...]:
     """The names of the images' classes; raises DataError where they have none."""
     if _is_fashion(source):
-        return data.FASHION_MNIST_CLASSES
+        return arrays.FASHION_MNIST_CLASSES
     folder = Path(source)
     names = read_folder(folder / "train" if (folder / "train").is_dir() else folder).class_names
     if not names:

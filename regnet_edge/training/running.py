@@ -32,7 +32,7 @@ class CheckpointState(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
+class BestEpoch:
     """The best epoch so far (from 1; 0 before the first), its accuracy as a fraction, and its weights."""
 
     epoch: int = 0
@@ -66,7 +66,7 @@ class Run:
             weight_decay=plan.weight_decay,
         )
         self.epochs_done = 0
-        self.best = Best()
+        self.best = BestEpoch()
 
     @property
     def finished(self) -> bool:
@@ -119,9 +119,9 @@ class Run:
             self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epochs_done = int(state["epochs_done"])
-        self.best = Best(**state["best"])
+        self.best = BestEpoch(**state["best"])
 
     def consider(self, candidate: RegNet, accuracy: float) -> None:
         """Keep the weights of an epoch that was just trained, where it is the best one so far."""
         if self.plan.patience and accuracy > self.best.accuracy:
-            self.best = Best(self.epochs_done + 1, accuracy, candidate.state_dict())
+            self.best = BestEpoch(self.epochs_done + 1, accuracy, candidate.state_dict())

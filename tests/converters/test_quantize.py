@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from regnet_edge import data, shipped
+from regnet_edge import arrays, shipped
 from regnet_edge.artifact import Artifact
 from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.converters import Source, check_precision, onnx, target
@@ -55,7 +55,7 @@ def test_the_same_seed_draws_the_same_images_and_another_seed_others():
 
 def test_a_folder_and_an_npz_of_the_same_images_give_the_same_calibration(tmp_path):
     folder = folder_of(tmp_path / "images", 5)
-    data.write_npz(read_folder(folder).decoded(), tmp_path / "images.npz")
+    arrays.write_npz(read_folder(folder).decoded(), tmp_path / "images.npz")
     made = [quantize.calibration(MODEL, str(tmp_path / name)) for name in ("images", "images.npz")]
     assert made[0].sha256 == made[1].sha256
     assert made[0].images == 5

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regnet_edge.arrays import FASHION_MNIST_CLASSES
 from regnet_edge.classes import match
-from regnet_edge.data import FASHION_MNIST_CLASSES
 from regnet_edge.labels import imagenet_labels, imagenet_names, wordnet_ids
 
 

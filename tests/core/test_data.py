@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from regnet_edge import data
+from regnet_edge import arrays, data
 from regnet_edge.data import FASHION_MNIST, Images
 from regnet_edge.errors import DataError
 from regnet_edge.request import IMAGENET, Color, CropMode, Interpolation, Preprocessing
@@ -44,33 +44,33 @@ class TestFiles:
         images = gray()
         assert images.labels is not None
         write_idx(tmp_path, np.asarray(images.pixels), images.labels.astype(np.uint8), packed=packed)
-        found = data.read_idx(tmp_path, "train", images.class_names)
+        found = arrays.read_idx(tmp_path, "train", images.class_names)
         assert np.array_equal(found.pixels, images.pixels)
         assert np.array_equal(np.asarray(found.labels), np.asarray(images.labels))
 
     def test_missing_cut_and_foreign_idx_files_are_refused(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="install the Debian package dataset-fashion-mnist"):
-            data.fashion_mnist("test", tmp_path / "nowhere")
+            arrays.fashion_mnist("test", tmp_path / "nowhere")
         with pytest.raises(DataError, match=r"no train-images-idx3-ubyte or .*\.gz in"):
-            data.read_idx(tmp_path, "train")
+            arrays.read_idx(tmp_path, "train")
         write_idx(tmp_path, np.zeros((4, 3, 3), np.uint8), np.zeros(5, np.uint8), packed=False)
         with pytest.raises(DataError, match="4 images but 5 labels"):
-            data.read_idx(tmp_path, "train")
+            arrays.read_idx(tmp_path, "train")
         file = tmp_path / "train-images-idx3-ubyte"
         for content in (file.read_bytes()[:-1], b"", b"GIF89a", file.read_bytes() + b"x"):
             file.write_bytes(content)
             with pytest.raises(DataError, match="is not an IDX file of bytes in 3 dimensions"):
-                data.read_idx(tmp_path, "train")
+                arrays.read_idx(tmp_path, "train")
         file.unlink()
         file.with_name(file.name + ".gz").write_bytes(gzip.compress(bytes(100))[:-9])
         with pytest.raises(DataError, match=r"cannot read .*fetch it again"):
-            data.read_idx(tmp_path, "train")
+            arrays.read_idx(tmp_path, "train")
 
     def test_an_npz_comes_back_as_it_was_and_has_the_same_bytes(self, tmp_path: Path) -> None:
         images = gray()
-        data.write_npz(images, tmp_path / "a.npz")
-        data.write_npz(images, tmp_path / "b.npz")
-        found = data.read_npz(tmp_path / "a.npz")
+        arrays.write_npz(images, tmp_path / "a.npz")
+        arrays.write_npz(images, tmp_path / "b.npz")
+        found = arrays.read_npz(tmp_path / "a.npz")
         assert np.array_equal(found.pixels, images.pixels)
         assert np.array_equal(np.asarray(found.labels), np.asarray(images.labels))
         assert found.class_names == images.class_names
@@ -79,19 +79,19 @@ class TestFiles:
     def test_a_missing_cut_hostile_or_foreign_npz_is_refused(self, tmp_path: Path) -> None:
         file = tmp_path / "a.npz"
         with pytest.raises(DataError, match="no file"):
-            data.read_npz(file)
-        data.write_npz(gray(), file)
+            arrays.read_npz(file)
+        arrays.write_npz(gray(), file)
         file.write_bytes(file.read_bytes()[:-40])
         with pytest.raises(DataError, match=r"is not an \.npz"):
-            data.read_npz(file)
+            arrays.read_npz(file)
         np.savez(file, images=np.array([{"run": "me"}]), allow_pickle=True)
         with pytest.raises(DataError, match=r"is not an \.npz"):
-            data.read_npz(file)
+            arrays.read_npz(file)
         np.savez(file, pictures=np.zeros(3))
         with pytest.raises(DataError, match=r"is not an \.npz"):
-            data.read_npz(file)
+            arrays.read_npz(file)
         with pytest.raises(DataError, match="images of one size"):
-            data.write_npz(Images((np.zeros((2, 2), np.uint8), np.zeros((3, 2), np.uint8))), file)
+            arrays.write_npz(Images((np.zeros((2, 2), np.uint8), np.zeros((3, 2), np.uint8))), file)
 
 
 class TestImages:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from regnet_edge import codec, data, shipped, weights
+from regnet_edge import arrays, codec, data, shipped, weights
 from regnet_edge.complexity import complexity
 from regnet_edge.config import RegNetConfig
 from regnet_edge.errors import ArtifactError, DataError
@@ -32,7 +32,7 @@ def test_the_shipped_network_is_the_rules_and_small() -> None:
     assert model.config == RULE.anynet()
     assert model.complexity == complexity(RULE.anynet(), 28)
     assert shipped.default_weights_path().stat().st_size <= 6e6
-    assert model.labels == data.FASHION_MNIST_CLASSES
+    assert model.labels == arrays.FASHION_MNIST_CLASSES
     assert model.weights.kind == "shipped"
     card = CARD.read_text(encoding="utf-8")
     for count in (model.complexity.flops, model.complexity.params, model.complexity.activations):
@@ -72,7 +72,7 @@ def test_the_images_are_balanced_and_licensed_and_share_nothing() -> None:
     assert calibration.labels is not None
     assert np.bincount(test.labels).tolist() == [1000] * 10
     assert sorted(np.bincount(calibration.labels).tolist()) == [102] * 6 + [103] * 4
-    assert test.class_names == calibration.class_names == data.FASHION_MNIST_CLASSES
+    assert test.class_names == calibration.class_names == arrays.FASHION_MNIST_CLASSES
     seen = {p.tobytes() for p in calibration.pixels}
     assert len(seen) == len(calibration)
     assert not seen & {p.tobytes() for p in test.pixels}
@@ -107,7 +107,7 @@ def test_the_assets_are_made_again_from_a_run(tmp_path: Path) -> None:
     for name in ("default.json", "default.safetensors"):
         assert (assets / name).read_bytes() == (shipped.assets_dir() / name).read_bytes(), name
     for name in ("fashion_mnist_test.npz", "fashion_mnist_calibration.npz"):
-        made, there = data.read_npz(assets / name), data.read_npz(shipped.assets_dir() / name)
+        made, there = arrays.read_npz(assets / name), arrays.read_npz(shipped.assets_dir() / name)
         assert np.array_equal(made.pixels, there.pixels), name
         assert made.class_names == there.class_names, name
     assert json.loads((assets / "default.json").read_text())["name"] == model.name
