@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 DEMO := demo
 INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet --python $(BIN)/python" || echo "$(BIN)/python -m pip install --quiet --disable-pip-version-check")
 
-.PHONY: demo test fuzz bench lint format clean apk apk-test
+NEWEST_INSTALL = $(subst $(BIN)/,$(NEWEST)/bin/,$(INSTALL))
+
+.PHONY: demo test newest fuzz bench lint format clean apk apk-test
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
@@ -34,6 +36,15 @@ test: $(VENV)/.test
 # An hour of hostile inputs and sudden deaths; the same command goes on where it was stopped (tests/fuzz).
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz --corpus --minutes 60 --state build/fuzz
+# The newest version of every tool, the limits of setup.cfg aside, in a venv of its own: shows a break before users see it.
+NEWEST := build/newest
+newest:
+	rm -rf $(NEWEST)
+	@command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -m venv $(NEWEST) || python3 -m venv $(NEWEST)
+	$(NEWEST_INSTALL) --upgrade $$($(NEWEST)/bin/python .ci/tools.py)
+	$(NEWEST_INSTALL) --no-deps -e .
+	$(NEWEST)/bin/regnet-edge doctor || true
+	$(NEWEST)/bin/pytest -n 2 --dist loadfile -W default tests/converters
 
 bench: $(VENV)/.test
 	$(BIN)/python peers/complexity.py
