@@ -11,12 +11,12 @@ from regnet_edge.artifact import Artifact, Structure
 from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.request import ExportRequest, Precision
 
-from .. import INPUT_NAME, OUTPUT_NAME, Source
+from .. import INPUT_NAME, Source
 from ..batches import in_batches
 from ..embed import given, network_in, prepared
 from ..opened import OpenedFile
 from ..options import TargetOptions, option, read
-from ..outputs import first, outputs_of, side_by_side
+from ..outputs import first, side_by_side
 from ..tools import versions
 from .lower import DEFAULT_OPSET, HIGHEST_OPSET, LOWEST_OPSET, at_opset, export
 from .quantize import ARRANGEMENTS, quantized

@@ -89,7 +89,7 @@ def _in_integers(model: ModelProto, request: ExportRequest) -> Iterator[NodeProt
         (["normalize_steps", "normalize_step", "normalize_zero"], "normalize_scale", 0),
         (["normalize_bias_steps", "normalize_step", "normalize_bias_zero"], "normalize_bias", 0),
     ):
-        along: dict[str, Any] = {} if axis is None else {"axis": axis}
+        along: dict[str, Any] = {} if axis is None else {"axis": axis}  # attributes
         yield helper.make_node("DequantizeLinear", inputs, [output], output, **along)
     yield _convolution("pixels_real", "normalize_scale", "normalize_bias", channels)
 
