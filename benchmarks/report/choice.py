@@ -19,7 +19,7 @@ MARKS = "os^Dv<>P"  # one a condition, with its colour: told apart in grey too
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class FileChoice:
     """A file under one condition; `front` where no other of its device has as many flops in less time."""
 
     row: PageRow
@@ -33,14 +33,16 @@ class FirstView:
 
     answers: tuple[str, ...]
     picture: str
-    choices: tuple[Choice, ...]
+    choices: tuple[FileChoice, ...]
     devices: int
 
 
 def first_view(table: Mapping[Condition, Sequence[PageRow]]) -> FirstView:
     """What stands before the sections: latency against flops over all files, runtimes and devices."""
     every = [(row, c) for c, found in table.items() for row in found]
-    choices = sorted((Choice(r, c, _on_front(r, c, every)) for r, c in every), key=lambda x: x.row.median_ms)
+    choices = sorted(
+        (FileChoice(r, c, _on_front(r, c, every)) for r, c in every), key=lambda x: x.row.median_ms
+    )
     devices = dict.fromkeys(c.device for c in table)
     answers = tuple(_answer(d, [x for x in choices if x.condition.device == d]) for d in devices)
     return FirstView(answers, _picture(table, choices), tuple(choices), len(devices))
@@ -56,7 +58,7 @@ def _on_front(row: PageRow, condition: Condition, every: Sequence[tuple[PageRow,
     )
 
 
-def _answer(device: str, choices: Sequence[Choice]) -> str:
+def _answer(device: str, choices: Sequence[FileChoice]) -> str:
     believed = [x for x in choices if x.row.verdict != "invalid"]
     if not believed:
         return f"{device}: no measurement is valid, so that no file is named; measure again when it is calm"
@@ -69,7 +71,7 @@ def _answer(device: str, choices: Sequence[Choice]) -> str:
     return told + (f"; {front} of {len(choices)} are on the front" if front > 1 else "")
 
 
-def _picture(table: Mapping[Condition, Sequence[PageRow]], choices: Sequence[Choice]) -> str:
+def _picture(table: Mapping[Condition, Sequence[PageRow]], choices: Sequence[FileChoice]) -> str:
     """Median with its 95 % interval against flops; the front of each device as steps."""
 
     def draw(axes: Axes) -> None:
