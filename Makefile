@@ -36,6 +36,7 @@ test: $(VENV)/.test
 # An hour of hostile inputs and sudden deaths; the same command goes on where it was stopped (tests/fuzz).
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz --corpus --minutes 60 --state build/fuzz
+
 # The newest version of every tool, the limits of setup.cfg aside, in a venv of its own: shows a break before users see it.
 NEWEST := build/newest
 newest:

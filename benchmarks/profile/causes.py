@@ -54,14 +54,14 @@ def require_pair(a: ExportRequest, b: ExportRequest) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class CauseComparison:
     """Two profiles of one net on one device: a float file's and a quantized one's."""
 
     in_float: Profile
     quantized: Profile
 
     @classmethod
-    def of(cls, one: Profile, other: Profile) -> Comparison:
+    def of(cls, one: Profile, other: Profile) -> CauseComparison:
         """Whichever is the float one; raises UsageError as `require_pair` does."""
         require_pair(one.artifact.request, other.artifact.request)
         return cls(one, other) if one.artifact.request.precision in _FLOAT else cls(other, one)
@@ -94,7 +94,7 @@ class Comparison:
 
 
 def _cause(
-    c: Comparison, name: Name, ops: Iterable[OpTime], said: Callable[[str, float, float], str]
+    c: CauseComparison, name: Name, ops: Iterable[OpTime], said: Callable[[str, float, float], str]
 ) -> Cause | None:
     found = [op for op in ops if op.ms > 0]
     if not found:
@@ -113,7 +113,7 @@ def _list(ops: Sequence[OpTime]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _left_in_float(c: Comparison) -> Cause | None:
+def _left_in_float(c: CauseComparison) -> Cause | None:
     ops = (op for op in c.quantized.ops if op.in_float and op.kind != CONVERSION and op.delegated)
     return _cause(
         c, "left in float", ops,
@@ -121,7 +121,7 @@ def _left_in_float(c: Comparison) -> Cause | None:
     )  # fmt: skip
 
 
-def _conversions(c: Comparison) -> Cause | None:
+def _conversions(c: CauseComparison) -> Cause | None:
     ops = [op for op in c.quantized.ops if op.kind == CONVERSION]
     there = sum(op.ms for op in c.in_float.ops if op.kind == CONVERSION)
     found = _cause(
@@ -132,7 +132,7 @@ def _conversions(c: Comparison) -> Cause | None:
     return found and Cause(found.name, found.ms, there, found.sentence)
 
 
-def _no_gain(c: Comparison, narrow: bool) -> list[OpTime]:
+def _no_gain(c: CauseComparison, narrow: bool) -> list[OpTime]:
     """Convolutions of the quantized file that are no faster than in float, narrow groups or others."""
     widths, there = _group_widths(c), c.in_float.by_point
     here = c.quantized.by_point
@@ -148,14 +148,14 @@ def _no_gain(c: Comparison, narrow: bool) -> list[OpTime]:
     ]
 
 
-def _group_widths(c: Comparison) -> dict[str, int]:
+def _group_widths(c: CauseComparison) -> dict[str, int]:
     """Input channels a group of every convolution; infinite, so to speak, without groups."""
     model = c.quantized.artifact.request.model
     found = layers(model.config, model.resolution)
     return {x.name: x.c_in // x.groups if x.groups > 1 else x.c_in + NARROW for x in found}
 
 
-def _no_instructions(c: Comparison) -> Cause | None:
+def _no_instructions(c: CauseComparison) -> Cause | None:
     has = c.quantized.seen.int8_features
     made_for = c.quantized.artifact.structure.made_for
     why = f"the CPU has {', '.join(has)}, which these kernels gain nothing from" if has else (
@@ -169,7 +169,7 @@ def _no_instructions(c: Comparison) -> Cause | None:
     )  # fmt: skip
 
 
-def _narrow_groups(c: Comparison) -> Cause | None:
+def _narrow_groups(c: CauseComparison) -> Cause | None:
     return _cause(
         c, "narrow groups", _no_gain(c, narrow=True),
         lambda names, ms, there: f"groups of fewer than {NARROW} channels are too narrow for int8 kernels: "
@@ -177,14 +177,14 @@ def _narrow_groups(c: Comparison) -> Cause | None:
     )  # fmt: skip
 
 
-def _outside(c: Comparison) -> Cause | None:
+def _outside(c: CauseComparison) -> Cause | None:
     return _cause(
         c, "outside the delegate", (op for op in c.quantized.ops if not op.delegated),
         lambda names, ms, there: f"ops outside the delegate take {ms:.3f} ms, in float {there:.3f}: {names}",
     )  # fmt: skip
 
 
-def _memory_bound(c: Comparison) -> Cause | None:
+def _memory_bound(c: CauseComparison) -> Cause | None:
     speed, here = c.quantized.seen.bytes_per_s, c.quantized.by_point
     moved = moved_bytes(c.quantized)
     bound = {p for p, ms in here.items() if ms > 0 and 1e3 * moved.get(p, 0) / speed >= BOUND * ms}
@@ -213,6 +213,6 @@ def moved_bytes(profile: Profile) -> dict[str, int]:
     return found
 
 
-_RULES: tuple[Callable[[Comparison], Cause | None], ...] = (
+_RULES: tuple[Callable[[CauseComparison], Cause | None], ...] = (
     _left_in_float, _conversions, _no_instructions, _narrow_groups, _outside, _memory_bound,
 )  # fmt: skip

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from regnet_edge.reading import JsonObject
+
 if TYPE_CHECKING:
     from regnet_edge.benchmarks.profile.breakdown import OpTime, Profile
-    from regnet_edge.benchmarks.profile.causes import Comparison
+    from regnet_edge.benchmarks.profile.causes import CauseComparison
 
 FILE = click.Path(exists=True, path_type=Path)
 DEAREST = 5
@@ -64,7 +66,7 @@ def command(
 
     from regnet_edge.artifact import Artifact
     from regnet_edge.benchmarks.hosts import HostOptions, open_host
-    from regnet_edge.benchmarks.profile.causes import Comparison, require_pair
+    from regnet_edge.benchmarks.profile.causes import CauseComparison, require_pair
     from regnet_edge.benchmarks.profile.take import Passes, take
 
     files = [Artifact.load(path) for path in (artifact, against) if path is not None]
@@ -73,7 +75,7 @@ def command(
     with contextlib.closing(open_host(host, HostOptions(python=python))) as there:
         passes = Passes(threads, affinity, runs, seconds)
         found = [take(file, there, passes) for file in files]
-    compared = Comparison.of(*found) if len(found) > 1 else None
+    compared = CauseComparison.of(*found) if len(found) > 1 else None
     if as_json:
         _print_json(found, compared)
     elif compared is None:
@@ -101,7 +103,7 @@ def _print_one(profile: Profile, layers: bool) -> None:
     _warn(profile)
 
 
-def _print_two(c: Comparison, layers: bool) -> None:
+def _print_two(c: CauseComparison, layers: bool) -> None:
     for profile in (c.in_float, c.quantized):
         click.echo(_heading(profile))
     names = (c.in_float.artifact.request.precision, c.quantized.artifact.request.precision)
@@ -158,18 +160,18 @@ def _warn(profile: Profile) -> None:
         click.echo(f"warning: {profile.artifact.path.name}: {profile.remark}", err=True)
 
 
-def _print_json(found: list[Profile], compared: Comparison | None) -> None:
+def _print_json(found: list[Profile], compared: CauseComparison | None) -> None:
     import json
 
     from regnet_edge.codec import to_json
 
-    told: dict[str, Any] = {"profiles": [_told(profile) for profile in found]}
+    told: JsonObject = {"profiles": [_told(profile) for profile in found]}
     if compared is not None:
         told |= {"verdict": compared.verdict, "causes": [to_json(cause) for cause in compared.causes()]}
     click.echo(json.dumps(told, indent=2))
 
 
-def _told(profile: Profile) -> dict[str, Any]:
+def _told(profile: Profile) -> JsonObject:
     from regnet_edge.codec import to_json
 
     request = profile.artifact.request

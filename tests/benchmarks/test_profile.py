@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from regnet_edge.artifact import Artifact
 from regnet_edge.benchmarks.hosts import HostOptions, open_host
 from regnet_edge.benchmarks.profile.breakdown import CONVERSION, OpTime, Profile, profile_of
-from regnet_edge.benchmarks.profile.causes import Cause, Comparison, moved_bytes, require_pair
+from regnet_edge.benchmarks.profile.causes import Cause, CauseComparison, moved_bytes, require_pair
 from regnet_edge.benchmarks.profile.take import Passes, take
 from regnet_edge.benchmarks.record.profile_seen import ProfileSeen, RowSeen
 from regnet_edge.benchmarks.runner.engines.onnxruntime import by_run
@@ -78,7 +78,7 @@ def given(profile: Profile, ms: Callable[[OpTime], float], **seen: Any) -> Profi
 
 
 def causes(quantized: Profile, in_float: Profile) -> dict[str, Cause]:
-    return {cause.name: cause for cause in Comparison.of(quantized, in_float).causes()}
+    return {cause.name: cause for cause in CauseComparison.of(quantized, in_float).causes()}
 
 
 @pytest.mark.parametrize("key", MADE)
@@ -216,7 +216,7 @@ def test_a_file_that_gains_everywhere_has_no_cause(profiles: Profiles) -> None:
     quantized = given(
         profiles["executorch", "int8"], lambda op: 0.001 if op.kind == CONVERSION else 0.2, bytes_per_s=1e15
     )
-    found = Comparison.of(quantized, given(profiles["tflite", "fp32"], lambda _: 1.0))
+    found = CauseComparison.of(quantized, given(profiles["tflite", "fp32"], lambda _: 1.0))
     assert found.causes() == ()
     assert "the int8 file is faster" in found.verdict
 
