@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from regnet_edge.artifact import Artifact
-from regnet_edge.config import AnyNetConfig
+from regnet_edge.artifact import Artifact, Structure
 from regnet_edge.errors import UsageError
 from regnet_edge.request import Precision
 
+from .foreign import ForeignFile
 from .record.measurement import Cluster, MeasuredArtifact, MeasuredModel, MeasuredPlan, Mode
 from .runner.engines import runtimes_of
 from .runner.protocol import WARMUP_RULE
@@ -104,7 +104,7 @@ class Plan:
 class Trial:
     """One artifact on one runtime with so many threads."""
 
-    artifact: Artifact
+    artifact: Artifact | ForeignFile
     runtime: str
     threads: int
 
@@ -117,6 +117,8 @@ class Trial:
     @property
     def model(self) -> MeasuredModel:
         """The network with its counts for one image."""
+        if isinstance(self.artifact, ForeignFile):
+            return self.artifact.model
         m, request = self.artifact.request.model, self.artifact.request
         c = m.complexity
         return MeasuredModel(
@@ -124,9 +126,26 @@ class Trial:
         )
 
     @property
+    def structure(self) -> Structure:
+        """What was read inside the file."""
+        a = self.artifact
+        return a.subject.structure if isinstance(a, ForeignFile) else a.structure
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """NCHW of what a run takes."""
+        if isinstance(self.artifact, ForeignFile):
+            return self.artifact.shape
+        request = self.artifact.request
+        side = request.model.resolution
+        return (request.batch, request.model.config.in_channels, side, side)
+
+    @property
     def subject(self) -> MeasuredArtifact:
         """The file; a baseline is the definition in fp32, whatever the artifact's precision is."""
         a = self.artifact
+        if isinstance(a, ForeignFile):
+            return a.subject
         calibration = a.request.calibration
         made = MeasuredArtifact(
             a.path.name, a.request.target, a.request.precision, a.sha256, a.bytes, a.tool_versions,
@@ -187,12 +206,10 @@ def job_of(
 ) -> Job:
     """The job of a trial whose file lies at `path` on the target."""
     cpus, exact = cpus_of(plan.affinity, clusters, trial.threads)
-    request = trial.artifact.request
-    config: AnyNetConfig = request.model.config
-    shape = (request.batch, config.in_channels, request.model.resolution, request.model.resolution)
     return Job(
         JOB_VERSION, trial.runtime, path, trial.subject.precision, plan.mode, trial.threads, cpus, exact,
-        plan.accelerator, plan.min_runs, MAX_RUNS, plan.min_seconds, plan.max_seconds, shape, want_output,
+        plan.accelerator, plan.min_runs, MAX_RUNS, plan.min_seconds, plan.max_seconds, trial.input_shape,
+        want_output,
     )  # fmt: skip
 
 
@@ -205,22 +222,29 @@ def measured_plan(plan: Plan, threads: int, round_: int, attempt: int) -> Measur
     )  # fmt: skip
 
 
-def trials(artifacts: Sequence[Artifact], plan: Plan, runtimes: Sequence[str] = ()) -> tuple[Trial, ...]:
+def trials(
+    artifacts: Sequence[Artifact | ForeignFile], plan: Plan, runtimes: Sequence[str] = ()
+) -> tuple[Trial, ...]:
     """Every artifact on its own runtime (or each of `runtimes`), for each number of threads.
 
     A baseline is measured once for each model, not once for each of its files.
     """
     by_key: dict[tuple[str, ...], Trial] = {}
     for artifact in artifacts:
-        target = artifact.request.target
+        target = artifact.target if isinstance(artifact, ForeignFile) else artifact.request.target
         own = next(iter(runtimes_of(target)), target)  # another package's runtime is named as its target
-        for runtime in runtimes or (own,):
+        for runtime in _fitting(artifact, runtimes) or (own,):
             for threads in plan.threads:
                 trial = Trial(artifact, own if runtime == "auto" else runtime, threads)
                 s = trial.subject
                 key = (s.file, s.target, trial.runtime, str(threads), "" if s.target == "torch" else s.sha256)
                 by_key.setdefault(key, trial)
     return tuple(by_key.values())
+
+
+def _fitting(artifact: Artifact | ForeignFile, runtimes: Sequence[str]) -> list[str]:
+    """The runtimes for it: the definition is no baseline of another's file."""
+    return [r for r in runtimes if not (isinstance(artifact, ForeignFile) and r in BASELINES)]
 
 
 def abba(trials: Sequence[Trial], rounds: int) -> Iterator[tuple[int, Trial]]:

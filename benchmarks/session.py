@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
+from regnet_edge.artifact import Artifact
 from regnet_edge.errors import MeasurementError
 
 from .hosts import Host
@@ -125,7 +126,7 @@ class Session:
     def _measure(self, device: Device, moment: Moment, attempt: int) -> Measurement:
         trial, want = moment.trial, self.parity is not None
         path = self.host.push(trial.artifact.path)
-        if trial.subject.target == "torch":
+        if trial.subject.target == "torch" and isinstance(trial.artifact, Artifact):
             self.host.push(trial.artifact.sidecar)
         job = job_of(trial, self.plan.share, device.clusters, path, want_output=want)
         seen = merged(list(self._processes(job, device)))
@@ -175,7 +176,7 @@ class Session:
 
 def completed(runtime: Runtime, trial: Trial) -> Runtime:
     """The runtime's record with what the sidecar knows of delegation, where the runtime does not tell."""
-    known = trial.artifact.structure
+    known = trial.structure
     if trial.subject.target == "torch" or runtime.delegated_ops is not None or known.delegated_ops is None:
         return runtime
     return replace(runtime, delegated_ops=known.delegated_ops, partitions=known.partitions)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from regnet_edge.model import RegNet
 
+    from .contents import Contents
     from .graph.locate import Op
     from .opened import OpenedFile
 
@@ -95,6 +96,9 @@ class Converter(Protocol):
 
     def opened(self, path: Path) -> OpenedFile:
         """Any file of this format, ours or not, ready to run; ArtifactError where it takes no image."""
+
+    def contents(self, path: Path) -> Contents:
+        """What is inside any file of this format, ours or not; ArtifactError where it cannot be read."""
 
     def reader(self, artifact: Artifact, net: RegNet, images: Floats) -> Reader:
         """The inside of a file made from `net` (folded), for blame; raises UsageError where it has none.

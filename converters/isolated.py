@@ -31,6 +31,7 @@ from regnet_edge.errors import ArtifactError, RegNetEdgeError
 from regnet_edge.lifetime import end_with
 from regnet_edge.reading import UnreadableError, parse_json, parse_json_object
 
+from .contents import Contents
 from .opened import ImageInput, OpenedFile
 from .quiet import ErrorStream
 
@@ -72,6 +73,19 @@ def opened(converter: Converter, path: Path) -> OpenedFile:
     except (UnreadableError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read ({error}); make the file again") from error
     return OpenedFile(path, told.input, apart, told.metadata)
+
+
+def contents(converter: Converter, path: Path) -> Contents:
+    """`converter.contents`, read in a process of its own; raises ArtifactError where it cannot be read."""
+    text = told(path, _contents, converter, path)
+    try:
+        return codec.from_json(parse_json_object(text), Contents)
+    except (UnreadableError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read ({error}); make the file again") from error
+
+
+def _contents(converter: Converter, path: Path) -> str:
+    return codec.canonical(converter.contents(path))
 
 
 def told(path: Path, work: Callable[..., str], *given: Any) -> str:

@@ -68,6 +68,8 @@ class MeasuredNet:
     def of(cls, latency: FileLatency) -> MeasuredNet:
         """The network of a measured file."""
         model, artifact = latency.first.model, latency.first.artifact
+        if model.config is None:
+            raise MeasurementError(f"{model.name} is another tool's file; a law is fitted to RegNets only")
         return cls(model.name, model.config, model.resolution, latency.median_ms, artifact.bytes)
 
     @property
@@ -82,8 +84,8 @@ class MeasuredNet:
 
 
 def points_by_condition(measurements: Iterable[Measurement]) -> dict[Condition, tuple[MeasuredNet, ...]]:
-    """The files whose latency is valid, one point each, grouped by what they share."""
-    valid = [x for x in latencies(measurements) if x.valid]
+    """The files whose latency is valid, one point a RegNet, grouped by what they share."""
+    valid = [x for x in latencies(measurements) if x.valid and x.first.model.config is not None]
     by_condition: dict[Condition, list[FileLatency]] = {}
     for latency in sorted(valid, key=lambda x: (repr(Condition.of(x.first)), *_network(x.first))):
         by_condition.setdefault(Condition.of(latency.first), []).append(latency)

@@ -32,15 +32,18 @@ Severity = Literal["note", "warning", "invalid"]
 
 @dataclass(frozen=True, slots=True)
 class MeasuredModel:
-    """The network: its definition, and its counts for one image at `resolution`."""
+    """The network and its counts for one image at `resolution`; config is None for another's file.
+
+    Counts are None where the file's graph does not tell them.
+    """
 
     name: str
-    config: AnyNetConfig
+    config: AnyNetConfig | None
     resolution: int
     batch: int
-    flops: int
-    params: int
-    activations: int
+    flops: int | None
+    params: int | None
+    activations: int | None
     trained: bool
 
 

@@ -49,13 +49,12 @@ def first_view(table: Mapping[Condition, Sequence[PageRow]]) -> FirstView:
 
 
 def _on_front(row: PageRow, condition: Condition, every: Sequence[tuple[PageRow, Condition]]) -> bool:
-    if row.verdict == "invalid":
+    if row.verdict == "invalid" or row.mf is None:
         return False
     beside = (r for r, c in every if c.device == condition.device and r.verdict != "invalid" and r is not row)
-    return not any(
-        r.mf >= row.mf and r.median_ms <= row.median_ms and (r.mf, r.median_ms) != (row.mf, row.median_ms)
-        for r in beside
-    )
+    own = row.mf, row.median_ms
+    counted = ((r.mf, r.median_ms) for r in beside if r.mf is not None)
+    return not any(mf >= own[0] and ms <= own[1] and (mf, ms) != own for mf, ms in counted)
 
 
 def _answer(device: str, choices: Sequence[FileChoice]) -> str:
@@ -75,7 +74,8 @@ def _picture(table: Mapping[Condition, Sequence[PageRow]], choices: Sequence[Fil
     """Median with its 95 % interval against flops; the front of each device as steps."""
 
     def draw(axes: Axes) -> None:
-        for i, (condition, found) in enumerate(table.items()):
+        for i, (condition, every) in enumerate(table.items()):
+            found = [r for r in every if r.mf is not None]  # what has no count stands in the table only
             _points(axes, found, _short(condition, table), i)
         for device in dict.fromkeys(c.device for c in table):
             front = [x.row for x in choices if x.front and x.condition.device == device]

@@ -38,9 +38,9 @@ class PageRow:
 
     name: str
     file: str
-    mf: float
-    m_activations: float
-    m_params: float
+    mf: float | None  # None where another tool's graph does not tell
+    m_activations: float | None
+    m_params: float | None
     mb: float
     median_ms: float
     low_ms: float
@@ -67,9 +67,9 @@ def _row(latency: FileLatency, rng: np.random.Generator) -> PageRow:
     return PageRow(
         name=first.model.name,
         file=first.artifact.file,
-        mf=first.model.flops / 1e6,
-        m_activations=first.model.activations / 1e6,
-        m_params=first.model.params / 1e6,
+        mf=_millions(first.model.flops),
+        m_activations=_millions(first.model.activations),
+        m_params=_millions(first.model.params),
         mb=first.artifact.bytes / 1e6,
         median_ms=latency.median_ms,
         low_ms=low_ms,
@@ -79,6 +79,10 @@ def _row(latency: FileLatency, rng: np.random.Generator) -> PageRow:
         verdict=latency.verdict,
         rounds=tuple(_round(m) for m in latency.attempts),
     )
+
+
+def _millions(count: int | None) -> float | None:
+    return None if count is None else count / 1e6
 
 
 def _round(m: Measurement) -> Round:

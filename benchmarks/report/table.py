@@ -28,8 +28,8 @@ def cells(row: FileLatency, rng: np.random.Generator) -> tuple[str, ...]:
         m.artifact.file,
         m.runtime.name + ("" if m.runtime.accelerator == "cpu" else f" {m.runtime.accelerator}"),
         str(m.plan.threads),
-        f"{m.model.flops / MEGA:.1f}",
-        f"{m.model.activations / MEGA:.2f}",
+        _millions(m.model.flops, 1),
+        _millions(m.model.activations, 2),
         f"{m.artifact.bytes / MEGA:.2f}",
         figure(t.median_ms),
         f"{figure(low)}-{figure(high)}",
@@ -39,6 +39,10 @@ def cells(row: FileLatency, rng: np.random.Generator) -> tuple[str, ...]:
         figure(t.first_run_ms),
         row.verdict,
     )
+
+
+def _millions(count: int | None, digits: int) -> str:
+    return "unknown" if count is None else f"{count / MEGA:.{digits}f}"
 
 
 def as_csv(rows: Sequence[FileLatency], rng: np.random.Generator) -> str:

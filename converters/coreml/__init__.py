@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from regnet_edge.model import RegNet
 
     from .. import Floats, Reader
+    from ..contents import Contents
     from ..int8.ranges import Range
 
 DEBUG_MAPPING = "executorch_debug_handle_mapping.json"  # coremltools adds it: 0.3 MB for debuggers only
@@ -159,6 +160,12 @@ class CoreML:
         from .opened import opened
 
         return opened(path)
+
+    def contents(self, path: Path) -> Contents:
+        """What is inside any file of this format."""
+        from .contents import contents
+
+        return contents(path)
 
     def reader(self, artifact: Artifact, net: RegNet, images: Floats) -> Reader:
         """The file's inside, for blame."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from regnet_edge.model import RegNet
 
     from .. import Floats, Reader
+    from ..contents import Contents
     from ..profiled import Profiled
 
 NAMESPACE = "regnet_edge."
@@ -112,6 +113,12 @@ class ExecuTorch:
         from .opened import opened
 
         return opened(path)
+
+    def contents(self, path: Path) -> Contents:
+        """What is inside any file of this format."""
+        from .contents import contents
+
+        return contents(path)
 
     def reader(self, artifact: Artifact, net: RegNet, images: Floats) -> Reader:
         """The file's inside, for blame."""

@@ -23,6 +23,7 @@ _HEAD_BYTES = 40  # root offset, identifier, then the extended header
 _IDENTIFIER, _HEADER_MAGIC = slice(4, 8), slice(8, 12)
 _PROGRAM_SIZE, _SEGMENTS_START, _SEGMENTS_SIZE = slice(16, 24), slice(24, 32), slice(32, 40)
 _CONVOLUTIONS = ("Conv2d", "DepthwiseConv2d")
+XNNPACK = "XnnpackBackend"
 _CONVERT = "Convert"  # to int8 or back: counted half as each
 
 
@@ -92,14 +93,35 @@ class ProgramContents:
 
 def read_contents(path: Path) -> ProgramContents:
     """What the file computes; only the program is read, not the weights behind it."""
+    program = read_program(path)
+    nodes = tuple(tuple(_nodes(graph)) for graph in program.graphs)
+    return ProgramContents(nodes, tuple(_kernels(program.plan)))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadProgram:
+    """A file's method forward as its tools spell it, and the XNNPACK graphs in it as JSON values."""
+
+    program: Any
+    plan: Any
+    graphs: tuple[Any, ...]
+    delegates: tuple[str, ...]
+
+
+def read_program(path: Path) -> ReadProgram:
+    """The program; raises ArtifactError where it has no method forward."""
     from executorch.exir._serialize._flatbuffer_program import _flatbuffer_to_program  # type: ignore[import-untyped]  # ships no types
 
     header = read_header(path)
     with path.open("rb") as stream:
         program = _flatbuffer_to_program(stream.read(header.program_bytes))
-        plan = next(p for p in program.execution_plan if p.name == "forward")
-        blobs = [_delegate(stream, header, program, delegate.processed) for delegate in plan.delegates]
-    return ProgramContents(tuple(tuple(_nodes(graph)) for graph in _graphs(blobs)), tuple(_kernels(plan)))
+        plan = next((p for p in program.execution_plan if p.name == "forward"), None)
+        if plan is None:
+            names = ", ".join(sorted(p.name for p in program.execution_plan))[:80]
+            raise ArtifactError(f"{path} has no method forward, only {names}; export the model's forward")
+        ours = [d for d in plan.delegates if d.id == XNNPACK]
+        blobs = [_delegate(stream, header, program, delegate.processed) for delegate in ours]
+    return ReadProgram(program, plan, tuple(_graphs(blobs)), tuple(d.id for d in plan.delegates))
 
 
 def _delegate(stream: BinaryIO, header: Header, program: Any, place: Any) -> bytes:

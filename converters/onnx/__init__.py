@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from regnet_edge.model import RegNet
 
     from .. import Floats, Reader
+    from ..contents import Contents
     from ..profiled import Profiled
 
 
@@ -110,6 +111,12 @@ class Onnx:
         from .opened import opened
 
         return opened(path)
+
+    def contents(self, path: Path) -> Contents:
+        """What is inside any file of this format."""
+        from .contents import contents
+
+        return contents(path)
 
     def reader(self, artifact: Artifact, net: RegNet, images: Floats) -> Reader:
         """The file's inside, for blame."""

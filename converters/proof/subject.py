@@ -75,7 +75,7 @@ def subject(path: Path, stated: Sequence[Said] = (), labels: tuple[str, ...] = (
     Raises ArtifactError for a file that no runtime here takes, or that is no image classifier, and
     UsageError where what was stated does not fit it.
     """
-    converter = _converter(path)
+    converter = converter_of(path)
     if not path.exists() or sidecar_of(path).exists():
         request = Artifact.load(path).request
         model = request.model
@@ -108,7 +108,8 @@ def with_classes(made: Subject, classes: int) -> Subject:
     return replace(made, labels=names, notes=(*made.notes, note))
 
 
-def _converter(path: Path) -> Converter:
+def converter_of(path: Path) -> Converter:
+    """The target whose files end so; raises UsageError for a suffix that none has."""
     known = targets()
     for converter in known.values():
         if path.suffix == converter.suffix:

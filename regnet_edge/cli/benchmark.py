@@ -89,27 +89,33 @@ class Options:
         )  # fmt: skip
 
     def trials(self, plan: Plan) -> tuple[Trial, ...]:
-        """What is measured, each artifact read with its sidecar."""
-        from regnet_edge.artifact import Artifact, without_sidecars
+        """What is measured, each artifact read with its sidecar, others' files by themselves."""
+        from regnet_edge.artifact import without_sidecars
+        from regnet_edge.benchmarks.foreign import ForeignFile, load, require_ours
         from regnet_edge.benchmarks.plan import BASELINES, trials
         from regnet_edge.errors import UsageError
 
         if not self.artifacts:
             raise UsageError("name at least one artifact to measure; regnet-edge convert makes them")
         runtimes = (self.runtime, *(BASELINES if self.baseline else ()))
-        found = [Artifact.load(p) for p in without_sidecars(self.artifacts)]
-        return trials(browsable(found) if is_web(self.host) else found, plan, runtimes)
+        found = [load(p) for p in without_sidecars(self.artifacts)]
+        for note in (n for f in found if isinstance(f, ForeignFile) for n in f.notes):
+            click.echo(note, err=True)
+        web = is_web(self.host)
+        return trials(browsable(require_ours(found, "a browser")) if web else found, plan, runtimes)
 
     def host_options(self, trials: Sequence[Trial]) -> HostOptions:
         """What the host is opened with."""
+        from regnet_edge.artifact import Artifact
         from regnet_edge.benchmarks.hosts import APP, HostOptions
 
         base = HostOptions(
             self.python, self.app or APP, self.native, self.record,
             tell=lambda sentence: click.echo(sentence, err=True), package=_package_for(self.app or APP),
         )  # fmt: skip
-        artifacts = list({t.artifact.path: t.artifact for t in trials}.values())
-        return host_options(base, self.host, artifacts, self.https, self.open_browser, self.wait_s)
+        artifacts = [t.artifact for t in {t.artifact.path: t for t in trials}.values()]
+        ours = [a for a in artifacts if isinstance(a, Artifact)]
+        return host_options(base, self.host, ours, self.https, self.open_browser, self.wait_s)
 
 
 def _package_for(app: str) -> Callable[[str], Path | None]:
@@ -199,6 +205,7 @@ def numbers(text: str) -> tuple[int, ...]:
 def command(**typed: Any) -> None:
     """Measure latency, and say whether the figure can be believed.
 
+    Takes our files and those of other tools: .tflite, .onnx, .pte and .mlpackage with one image input.
     Each measurement is a fresh process. Records keep every raw sample and what else the machine did.
 
     \b

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..protocol import Json, RunnerError
+from ..protocol import Json, RunnerError, fixed_pixels
 
 GROUP = "regnet_edge.engines"
 
@@ -120,6 +120,17 @@ def _others() -> dict[str, Callable[[], Any]]:
     old = not hasattr(found, "select")  # Python 3.9
     group: Any = found.get(GROUP, ()) if old else found.select(group=GROUP)
     return {entry.name: entry.load for entry in group}
+
+
+def in_layout(image: Any, shape: Any) -> Any:
+    """The NCHW image as a file of that shape takes it: NHWC where its channels stand last only."""
+    last = shape[1] != image.shape[1] and shape[3] == image.shape[1]
+    return np.ascontiguousarray(image.transpose(0, 2, 3, 1)) if last else image
+
+
+def pixels_in_layout(image: Any, shape: Any) -> Any:
+    """The fixed input's pixels as a file of that shape takes them."""
+    return in_layout(fixed_pixels(image).transpose(0, 3, 1, 2), shape)
 
 
 def to_type(image: Any, dtype: Any, scale: float, zero: int) -> Any:

@@ -8,8 +8,10 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from ..protocol import Json, fixed_pixels
-from . import Engine, row
+import numpy as np
+
+from ..protocol import Json
+from . import Engine, in_layout, pixels_in_layout, row
 
 NATIVE = "native_call_"  # an operator of ExecuTorch's own kernels
 UINT8 = 0  # of ExecuTorch's ScalarType
@@ -32,8 +34,9 @@ class ExecuTorchEngine(Engine):
         self.method = self.program.load_method("forward")
 
     def feed(self, image: Any) -> None:
-        takes_pixels = self.method.metadata.input_tensor_meta(0).dtype() == UINT8
-        self.inputs = [self.torch.from_numpy(fixed_pixels(image) if takes_pixels else image)]
+        told = self.method.metadata.input_tensor_meta(0)
+        fit = pixels_in_layout if told.dtype() == UINT8 else in_layout
+        self.inputs = [self.torch.from_numpy(np.ascontiguousarray(fit(image, told.sizes())))]
 
     def run(self) -> None:
         self.out = self.method.execute(self.inputs)

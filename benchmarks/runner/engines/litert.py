@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..protocol import Json, fixed_image, fixed_pixels
-from . import Engine, to_type
+from . import Engine, in_layout, pixels_in_layout, to_type
 
 
 class LiteRTEngine(Engine):
@@ -30,10 +30,9 @@ class LiteRTEngine(Engine):
 
     def feed(self, image: Any) -> None:
         if self.entry["dtype"] == np.uint8 and self.entry["quantization"] in ((0.0, 0), (1.0, 0)):
-            self.net.set_tensor(self.entry["index"], fixed_pixels(image))
+            self.net.set_tensor(self.entry["index"], pixels_in_layout(image, self.entry["shape"]))
             return
-        if image.shape != tuple(self.entry["shape"]):
-            image = image.transpose(0, 2, 3, 1)
+        image = in_layout(image, self.entry["shape"])
         scale, zero = self.entry["quantization"]
         self.net.set_tensor(self.entry["index"], to_type(image, self.entry["dtype"], scale, zero))
 

@@ -9,10 +9,13 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from ..protocol import Json, fixed_pixels
-from . import Engine, row
+import numpy as np
+
+from ..protocol import Json
+from . import Engine, in_layout, pixels_in_layout, row
 
 KERNEL = "_kernel_time"
+FLOAT16, UINT8 = "tensor(float16)", "tensor(uint8)"
 
 
 class OnnxRuntimeEngine(Engine):
@@ -38,7 +41,9 @@ class OnnxRuntimeEngine(Engine):
 
     def feed(self, image: Any) -> None:
         [entry] = self.session.get_inputs()
-        self.inputs = {entry.name: fixed_pixels(image) if entry.type == "tensor(uint8)" else image}
+        given = (pixels_in_layout if entry.type == UINT8 else in_layout)(image, entry.shape)
+        kind = np.float16 if entry.type == FLOAT16 else given.dtype
+        self.inputs = {entry.name: np.ascontiguousarray(given, kind)}
 
     def run(self) -> None:
         self.out = self.session.run(None, self.inputs)

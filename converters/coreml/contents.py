@@ -1,0 +1,62 @@
+"""What is inside any .mlpackage that holds a program, read from its specification."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..contents import Contents, CountedLayer, TensorInfo, by_type, counted
+from .mil.program import Operation, Program, Ref, Typed, load
+
+_LAYERS = ("conv", "linear")
+_NAMES = {"FLOAT16": "float16", "FLOAT32": "float32", "INT8": "int8", "UINT8": "uint8", "INT32": "int32"}
+
+
+def contents(path: Path) -> Contents:
+    """The main function's inside."""
+    program = load(path)
+    outputs = {o.name: o for op in program.operations for o in op.outputs}
+    given = _info(program.input)
+    image = ("the input is an image of 0..255; its scale and bias are inside",) if program.image else ()
+    return Contents(
+        inputs=(given,),
+        outputs=tuple(_info(outputs[name]) for name in program.outputs if name in outputs),
+        structure=program.structure,
+        weights=by_type(_stored(program)),
+        counts=counted(_layers(program, outputs)),
+        metadata=program.metadata,
+        remarks=(*image, "Core ML decides at loading which ops the CPU, GPU or Neural Engine runs"),
+    )
+
+
+def _info(typed: Typed) -> TensorInfo:
+    return TensorInfo(typed.name, _NAMES.get(typed.dtype, typed.dtype.lower()), typed.shape)
+
+
+def _stored(program: Program) -> Iterator[tuple[str, tuple[int, ...], int]]:
+    for op in program.operations:
+        for arguments in op.inputs.values():
+            for a in arguments:
+                if isinstance(a, np.ndarray) and a.ndim:
+                    yield a.dtype.name, a.shape, a.nbytes
+
+
+def _layers(program: Program, outputs: Mapping[str, Typed]) -> Iterator[CountedLayer]:
+    for op in program.operations:
+        if op.kind not in _LAYERS:
+            continue
+        out = op.outputs[0].shape
+        kernel, bias = _shape(op, "weight", outputs), _shape(op, "bias", outputs)
+        channels = kernel[0] if kernel else 0
+        yield CountedLayer(math.prod(out[1:]), math.prod(kernel), channels, math.prod(bias) if bias else 0)
+
+
+def _shape(op: Operation, name: str, outputs: Mapping[str, Typed]) -> tuple[int, ...]:
+    found: Any = next(iter(op.inputs.get(name, ())), None)
+    if isinstance(found, Ref):
+        return outputs[found.name].shape if found.name in outputs else ()
+    return tuple(found.shape) if isinstance(found, np.ndarray) else ()

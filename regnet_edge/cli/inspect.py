@@ -1,0 +1,102 @@
+"""`regnet-edge inspect`: what is inside a file of any tool."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from regnet_edge.converters.contents import Contents, WeightType
+
+LONGEST = 100  # characters of a metadata value in the terminal
+
+
+@click.command("inspect")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def command(file: Path, as_json: bool) -> None:
+    """Say what is inside a .tflite, .onnx, .pte or .mlpackage, ours or another tool's.
+
+    Inputs and outputs with types and quantization, metadata, ops by kind, weights by type and size, flops,
+    params and activations, those of each stage for a file of ours, and what no delegate takes.
+
+    \b
+    regnet-edge inspect mobilenet_v3.tflite
+    regnet-edge inspect model.pte --json
+    """
+    from regnet_edge.converters import isolated
+    from regnet_edge.converters.proof.subject import converter_of
+    from regnet_edge.errors import ArtifactError
+
+    converter = converter_of(file)
+    if not file.exists():
+        raise ArtifactError(f"no file at {file}; check the path")
+    held = isolated.contents(converter, file)
+    stages = _stages(file)
+    if as_json:
+        from regnet_edge import codec
+
+        shown = {"file": file.name, "target": converter.name, **codec.to_json(held), "stages": stages}
+        click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+    else:
+        _print(file, converter.name, held, stages)
+
+
+def _stages(file: Path) -> dict[str, dict[str, int]]:
+    """Counts a stage of a file of ours, from its sidecar; empty for another's."""
+    from regnet_edge import codec, complexity
+    from regnet_edge.artifact import Artifact, sidecar_of
+
+    if not sidecar_of(file).exists():
+        return {}
+    model = Artifact.load(file).request.model
+    return {p.name: codec.to_json(p.complexity) for p in complexity.stages(model.config, model.resolution)}
+
+
+def _print(file: Path, target: str, held: Contents, stages: dict[str, dict[str, int]]) -> None:
+    from regnet_edge.files import size_of
+
+    click.echo(f"{file.name}  ({target}, {size_of(file) / 1e6:.2f} MB)")
+    for word, tensors in (("input", held.inputs), ("output", held.outputs)):
+        for tensor in tensors:
+            click.echo(f"  {word:<8} {tensor.name} {tensor.text}".rstrip())
+    click.echo(f"  counts   {_counts(held)}")
+    for name, c in stages.items():
+        click.echo(f"    {name:<6} {_millions(c)}")
+    click.echo("  ops      " + ", ".join(f"{n} {kind}" for kind, n in _most(held.structure.ops)))
+    for weight in held.weights:
+        click.echo(f"  weights  {_weight(weight)}")
+    if held.structure.delegated_ops is not None:
+        parts = held.structure.partitions or 0
+        click.echo(f"  delegate XNNPACK takes {held.structure.delegated_ops} ops in {parts} partitions")
+    if held.outside:
+        click.echo("  outside  " + ", ".join(f"{n} {kind}" for kind, n in _most(held.outside)))
+    for remark in held.remarks:
+        click.echo(f"  note     {remark}")
+    for key, value in sorted(held.metadata.items()):
+        text = " ".join(value.split())
+        click.echo(f"  says     {key}: {text[:LONGEST]}{'...' if len(text) > LONGEST else ''}")
+
+
+def _most(ops: Any) -> list[tuple[str, int]]:
+    return sorted(ops.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _weight(weight: WeightType) -> str:
+    tensors = f"{weight.tensors} tensor{'s' if weight.tensors != 1 else ''}"
+    return f"{weight.type}: {tensors}, {weight.elements:,} numbers, {weight.bytes / 1e6:.2f} MB"
+
+
+def _counts(held: Contents) -> str:
+    if held.counts is None:
+        return "unknown: the graph does not tell every layer's size"
+    c = held.counts
+    return _millions({"flops": c.flops, "params": c.params, "activations": c.activations})
+
+
+def _millions(c: dict[str, int]) -> str:
+    flops, params, outputs = (c[k] / 1e6 for k in ("flops", "params", "activations"))
+    return f"{flops:.1f} MFlops, {params:.3f} M params, {outputs:.2f} M activations"

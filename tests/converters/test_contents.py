@@ -1,0 +1,118 @@
+"""A file that we did not make is described by itself: inputs, ops, weights, counts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from onnx import TensorProto, helper, numpy_helper
+
+from regnet_edge.benchmarks import foreign
+from regnet_edge.cli import cli
+from regnet_edge.converters import target
+from regnet_edge.converters.contents import TensorInfo
+
+
+def net(path: Path, inputs: tuple[tuple[str, int, tuple[int | str, ...]], ...]) -> Path:
+    """A strided convolution and a grouped one on the first input, then a linear layer."""
+    rng = np.random.default_rng(0)
+    weights = {
+        "a": (8, 3, 3, 3), "a_bias": (8,), "b": (8, 4, 3, 3), "c": (10, 8),
+    }  # fmt: skip
+    stored = [numpy_helper.from_array(rng.normal(size=s).astype(np.float32), n) for n, s in weights.items()]
+    nodes = [
+        helper.make_node("Conv", ["x", "a", "a_bias"], ["h"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["h", "b"], ["g"], group=2, pads=[1, 1, 1, 1]),
+        helper.make_node("GlobalAveragePool", ["g"], ["m"]),
+        helper.make_node("Flatten", ["m"], ["f"]),
+        helper.make_node("Gemm", ["f", "c"], ["y"], transB=1),
+    ]
+    given = [helper.make_tensor_value_info(*i) for i in inputs]
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 10])
+    graph = helper.make_graph(nodes, "net", given, [out], stored)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+IMAGE = (("x", TensorProto.FLOAT, ("n", 3, 32, 32)),)
+
+
+def test_a_file_of_another_tool_tells_its_inputs_and_its_counts(tmp_path: Path) -> None:
+    held = target("onnx").contents(net(tmp_path / "net.onnx", IMAGE))
+    assert held.inputs == (TensorInfo("x", "float32", (0, 3, 32, 32)),)
+    assert held.counts is not None
+    # by hand: 16x16 outputs of 27 and of 36 products in 8 channels, then 80
+    assert held.counts.flops == 16 * 16 * 8 * (27 + 36) + 80
+    assert held.counts.activations == 2 * 16 * 16 * 8 + 10
+    assert held.counts.params == 8 * 27 + 8 + 8 * 36 + 80
+    assert held.structure.grouped_convs == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("name", "giga"), [("mobilenet_v3_large", 0.217), ("resnet50", 4.089)])
+def test_counts_are_those_that_torchvision_publishes(name: str, giga: float, tmp_path: Path) -> None:
+    import torch
+    import torchvision
+
+    module, path = torchvision.models.get_model(name).eval(), tmp_path / f"{name}.onnx"
+    torch.onnx.export(module, (torch.zeros(1, 3, 224, 224),), str(path), dynamo=False)
+    counts = target("onnx").contents(path).counts
+    assert counts is not None
+    assert counts.flops / 1e9 == pytest.approx(giga, rel=0.01)
+    published = sum(p.numel() for p in module.parameters())
+    assert counts.params == pytest.approx(published, rel=0.01)
+
+
+def test_a_file_without_sidecar_is_measured_as_it_describes_itself(tmp_path: Path) -> None:
+    found = foreign.load(net(tmp_path / "net.onnx", IMAGE))
+    assert isinstance(found, foreign.ForeignFile)
+    assert (found.shape, found.model.config, found.subject.precision) == ((1, 3, 32, 32), None, "fp32")
+    assert any("leaves its batch open; assumed: 1" in note for note in found.notes)
+    out = tmp_path / "results.jsonl"
+    arguments = ["benchmark", str(found.path), "--min-runs", "3", "--min-seconds", "0", "--rounds", "1"]
+    run = CliRunner().invoke(cli, [*arguments, "--processes", "1", "-o", str(out)])
+    assert run.exit_code == 0, run.output
+    line = json.loads(out.read_text())
+    assert line["model"]["flops"] == found.model.flops
+    assert line["model"]["config"] is None
+    page = tmp_path / "page.html"
+    shown = CliRunner().invoke(cli, ["report", str(out), "-o", str(page)])
+    assert shown.exit_code == 0, shown.output
+    assert "net.onnx" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "sentence"),
+    [
+        ((*IMAGE, ("z", TensorProto.FLOAT, ("n", 3))), "takes 2 inputs"),
+        ((("x", TensorProto.FLOAT, ("n", 77)),), "no image"),
+    ],
+)
+def test_a_file_that_takes_no_single_image_is_refused(
+    inputs: tuple[tuple[str, int, tuple[int | str, ...]], ...], sentence: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "net.onnx"
+    if len(inputs[0][2]) == 4:
+        net(path, inputs)
+    else:
+        given = [helper.make_tensor_value_info(*i) for i in inputs]
+        out = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 77])
+        graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "text", given, [out])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    run = CliRunner().invoke(cli, ["benchmark", str(path)])
+    assert run.exit_code != 0
+    assert sentence in str(run.exception)
+
+
+def test_inspect_says_what_a_file_holds(tmp_path: Path) -> None:
+    path = str(net(tmp_path / "net.onnx", IMAGE))
+    text = CliRunner().invoke(cli, ["inspect", path]).output
+    assert "input    x float32 anyx3x32x32" in text
+    assert "2 Conv" in text
+    told = json.loads(CliRunner().invoke(cli, ["inspect", path, "--json"]).output)
+    assert told["structure"]["ops"]["Gemm"] == 1
+    assert told["weights"][0]["elements"] == 8 * 27 + 8 + 8 * 36 + 80
