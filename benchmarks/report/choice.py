@@ -79,7 +79,7 @@ def _picture(table: Mapping[Condition, Sequence[PageRow]], choices: Sequence[Fil
             _points(axes, found, _short(condition, table), i)
         for device in dict.fromkeys(c.device for c in table):
             front = [x.row for x in choices if x.front and x.condition.device == device]
-            ms, mf = [r.median_ms for r in front], [r.mf for r in front]
+            ms, mf = [r.median_ms for r in front], [r.mf or 0.0 for r in front]
             axes.step(ms, mf, where="post", color=LINE, lw=1, zorder=0)
         axes.set(xlabel="latency (ms)", ylabel="flops (M multiply-adds)", xscale="log", yscale="log")
         plain_ticks(axes.xaxis)
@@ -94,7 +94,7 @@ def _points(axes: Axes, found: Sequence[PageRow], label: str, index: int) -> Non
     low = [max(0.0, r.median_ms - r.low_ms) for r in found]
     high = [max(0.0, r.high_ms - r.median_ms) for r in found]
     axes.errorbar(
-        ms, [r.mf for r in found], xerr=[low, high], fmt=MARKS[index % len(MARKS)], ms=5, lw=1,
+        ms, [r.mf or 0.0 for r in found], xerr=[low, high], fmt=MARKS[index % len(MARKS)], ms=5, lw=1,
         color=COLORS[index % len(COLORS)], label=label,
     )  # fmt: skip
 
