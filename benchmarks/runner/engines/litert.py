@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..protocol import Json, fixed_image, fixed_pixels
+from ..protocol import Json, fixed_image
 from . import Engine, in_layout, pixels_in_layout, to_type
 
 
