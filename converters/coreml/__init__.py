@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from regnet_edge.artifact import Artifact, Structure
 from regnet_edge.errors import ArtifactError, ConversionError, RegNetEdgeError, UsageError
-from regnet_edge.request import ExportRequest, Precision, Preprocessing
+from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
 from ..batches import in_batches
@@ -28,7 +27,8 @@ from ..quiet import coremltools
 from ..shortcuts import ways
 from ..tools import versions
 from . import lower as lowering
-from .lower import Order, Pixels
+from .lower import Order
+from .pixels import gains, pixels_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -253,25 +253,6 @@ def _with_softmax(net: nn.Module) -> nn.Module:
             return torch.softmax(self.net(image), -1)
 
     return Probabilities()
-
-
-def _common_std(preprocessing: Preprocessing) -> float:
-    """The one std that ImageType's single scale can divide by: the geometric mean."""
-    return math.exp(sum(map(math.log, preprocessing.std)) / len(preprocessing.std))
-
-
-def pixels_of(preprocessing: Preprocessing) -> Pixels:
-    """ImageType's numbers: pixels to (x - mean) / s with one s for all channels, before any padding."""
-    s = _common_std(preprocessing)
-    return Pixels(preprocessing.color, 1 / (255 * s), tuple(-m / s for m in preprocessing.mean))
-
-
-def gains(preprocessing: Preprocessing) -> NDArray[np.float64]:
-    """s / std of each channel: what the first convolution still has to multiply by."""
-    import numpy as np
-
-    std = np.array(preprocessing.std, np.float64)
-    return np.ones_like(std) if len(set(preprocessing.std)) == 1 else _common_std(preprocessing) / std
 
 
 def class_labels(request: ExportRequest) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def read(path: Path, section: str = "") -> Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class CheckpointContents:
     """All that a checkpoint's file or folder holds, before a network is chosen."""
 
     path: Path
@@ -84,11 +84,11 @@ class Contents:
         return facts(self.data)
 
 
-def contents(path: Path) -> Contents:
+def contents(path: Path) -> CheckpointContents:
     """Everything in a checkpoint, its networks not yet chosen; raises WeightsError as `read` does."""
     path = inside(path)
     if path.name.endswith(INDEX):
-        return Contents(path, _read_shards(path), {})
+        return CheckpointContents(path, _read_shards(path), {})
     start = _start(path)
     if said := foreign.sentence(path, start):
         raise WeightsError(f"{path} {said}")
@@ -98,9 +98,9 @@ def contents(path: Path) -> Contents:
         )
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < _MAX_HEADER_BYTES:
         tensors, metadata = _read_safetensors(path)  # its first byte may be a pickle's too
-        return Contents(path, tensors, metadata)
+        return CheckpointContents(path, tensors, metadata)
     if start.startswith(_PICKLE_STARTS):
-        return Contents(path, _read_pickle(path), {})
+        return CheckpointContents(path, _read_pickle(path), {})
     raise WeightsError(f"{path} is not a checkpoint (neither safetensors nor PyTorch); give another file")
 
 

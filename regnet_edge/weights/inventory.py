@@ -8,7 +8,7 @@ from regnet_edge import published
 from regnet_edge.errors import WeightsError
 from regnet_edge.files import sha256_of, size_of
 from regnet_edge.weights import checkpoint, fit, foreign_nets, layouts, packages
-from regnet_edge.weights.checkpoint import Checkpoint, Contents
+from regnet_edge.weights.checkpoint import Checkpoint, CheckpointContents
 from regnet_edge.weights.opened import described
 from regnet_edge.weights.said import Said
 from regnet_edge.weights.sections import Section
@@ -87,7 +87,7 @@ def _network(section: Section) -> Network:
     )
 
 
-def _said(reference: str, found: Contents) -> tuple[tuple[Said, ...], str]:
+def _said(reference: str, found: CheckpointContents) -> tuple[tuple[Said, ...], str]:
     if not found.sections:
         return (), ""
     first = found.sections[0]
@@ -99,7 +99,7 @@ def _said(reference: str, found: Contents) -> tuple[tuple[Said, ...], str]:
         return (), str(error)
 
 
-def _keys(found: Contents) -> tuple[str, ...]:
+def _keys(found: CheckpointContents) -> tuple[str, ...]:
     """Names at the top of the file that are no tensors: epoch, optimizer, args, a safetensors file's text."""
     data = found.data if isinstance(found.data, dict) else {}
     tensors = {name for s in found.sections if not s.name for name in data}
