@@ -1,4 +1,4 @@
-"""ImageType has one scale for all channels: the one std it can divide by, and what is left for the network."""
+"""ImageType has one scale for all channels: the std it can divide by, and what the network does of the rest."""
 
 from __future__ import annotations
 
