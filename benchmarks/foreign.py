@@ -89,7 +89,9 @@ def _subject(path: Path, target: str, held: Contents | None) -> MeasuredArtifact
 
 
 def _notes(path: Path, given: ImageInput, held: Contents | None) -> list[str]:
-    size = "x".join(str(n or "any") for n in (given.batch, given.channels, given.height, given.width))
+    sides = (given.height, given.width)
+    order = (given.channels, *sides) if given.layout == "NCHW" else (*sides, given.channels)
+    size = "x".join(str(n or "any") for n in (given.batch, *order))
     kind = held.inputs[0].type if held and held.inputs else "of unknown type"
     said = [f"{path.name} has no sidecar; read from the file: one image, {given.layout}, {size}, {kind}"]
     if not given.batch:

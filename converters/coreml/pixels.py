@@ -1,4 +1,4 @@
-"""ImageType has one scale for all channels: the std it can divide by, and what the network does of the rest."""
+"""ImageType has one scale for all channels: the std that it divides by, and what the network does."""
 
 from __future__ import annotations
 
