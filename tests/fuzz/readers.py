@@ -22,7 +22,7 @@ Reader = Callable[[Path], object]
 
 def readers(work: Path) -> dict[str, tuple[str, Reader]]:
     """A sample, how its text is built, and what reads it, by name; files in the current folder."""
-    from regnet_edge import artifact, configs, data, pictures, resolve, weights
+    from regnet_edge import arrays, artifact, configs, pictures, resolve, weights
     from regnet_edge.benchmarks.hosts._transcript import Replayed
     from regnet_edge.benchmarks.law import ladder
     from regnet_edge.benchmarks.record import results
@@ -46,7 +46,7 @@ def readers(work: Path) -> dict[str, tuple[str, Reader]]:
         "sweep/records.jsonl": ("lines", records.read),
         "table.csv": ("", table_files.read_table),
         "table.json": ("json", table_files.read_table),
-        "pictures.npz": ("", data.read_npz),
+        "pictures.npz": ("", arrays.read_npz),
         "ladder/ladder.json": ("json", lambda path: ladder.held_out_beside(path.with_name("results.jsonl"))),
         "run/plan.json": ("json", lambda path: plan.read_plan(path.parent)),
         "model.json": ("json", beside),
