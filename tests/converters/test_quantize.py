@@ -176,7 +176,7 @@ def made(folder, source, name, precision, method="minmax"):
 @pytest.mark.parametrize("precision", ["fp16", "int8", "w8", "dynamic", "int8x16"])
 def test_every_precision_is_near_the_definition_and_keeps_float_doors(tmp_path, source, name, precision):
     if precision not in target(name).precisions:
-        with pytest.raises(UsageError, match=f"target {name} has no precision {precision}; it has fp32"):
+        with pytest.raises(UsageError, match=f"target {name} has no precision {precision}; it has .*fp32"):
             check_precision(target(name), precision)
         return
     artifact = made(tmp_path, source, name, precision)

@@ -83,7 +83,7 @@ def test_the_file_has_the_operators_weights_and_order_of_litert_torch():
     source = source_for(*CASES["groups and squeeze-excite"])
     with tflite.quiet():
         short = tflite_lower.flatbuffer(source.program)
-        stock = bytes(tflite._litert_model(source).model_content())
+        stock = bytes(tflite._litert_model(source, ("logits",)).model_content())
     assert contents(short) == contents(stock)
 
 
@@ -101,15 +101,15 @@ def test_tensors_bear_the_names_of_the_definitions_modules():
 def test_another_version_or_operator_takes_litert_torch(monkeypatch):
     source = source_for(*CASES["plain 3x3 blocks"])
     taken = []
-    monkeypatch.setattr(tflite, "_litert_model", lambda s: taken.append(s) or FakeModel())
+    monkeypatch.setattr(tflite, "_litert_model", lambda s, _: taken.append(s) or FakeModel())
     monkeypatch.setattr(shortcuts, "version", lambda _: "99.0")
     assert tflite.float_file(REQUEST, source).value == b"stock"
     monkeypatch.undo()
-    monkeypatch.setattr(tflite, "_litert_model", lambda s: taken.append(s) or FakeModel())
+    monkeypatch.setattr(tflite, "_litert_model", lambda s, _: taken.append(s) or FakeModel())
     monkeypatch.setattr(tflite_lower, "_compiled", lambda module: module.renamed)
     assert tflite.float_file(REQUEST, source).way.startswith("own pipeline: AttributeError")
     monkeypatch.undo()
-    monkeypatch.setattr(tflite, "_litert_model", lambda s: taken.append(s) or FakeModel())
+    monkeypatch.setattr(tflite, "_litert_model", lambda s, _: taken.append(s) or FakeModel())
     pooled = torch.nn.Sequential(source.module.stem, torch.nn.MaxPool2d(2)).eval()
     program = torch.export.export(pooled, (source.example,))
     assert tflite.float_file(REQUEST, Source(source.module, source.example, program)).value == b"stock"

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from regnet_edge.artifact import Artifact
-from regnet_edge.benchmarks.hosts._web_server import Json, Refused, Server
+from regnet_edge.benchmarks.hosts._web_server import Refused, Server
 from regnet_edge.bundles import litert_js, web
 from regnet_edge.errors import ToolError
+from regnet_edge.reading import JsonObject
 
 from .browser import KEPT, Browser, start
 
@@ -69,7 +70,7 @@ def one_file(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def refuse(what: str, key: str, body: Json) -> Json:
+def refuse(what: str, key: str, body: JsonObject) -> JsonObject:
     """A server that only serves."""
     raise Refused(404, "there is nothing to post to here")
 
