@@ -120,9 +120,9 @@ def test_a_page_greets_once_takes_a_job_and_answers_it(
         ("observation", {"id": 9, "observation": SEEN}, "KEY", 409, "nobody asked for this"),
         ("greet", {"token": "the token", "key": "KEY", "device": {"model": 1}}, "", 422, "not of the schema"),
         ("files", {}, "KEY", 404, "nothing to post"),
-        ("next", b"{", "KEY", 400, "not JSON"),
+        ("next", b"{", "KEY", 400, "no JSON"),
         ("next", b"[]", "KEY", 400, "not a JSON object"),
-        ("next", b"[" * 60_000, "KEY", 400, "not JSON"),
+        ("next", b"[" * 60_000, "KEY", 400, "JSON"),
         ("progress", b" " * 70_000, "KEY", 413, "at most 65536 bytes"),
     ],
 )  # fmt: skip
