@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -47,6 +47,15 @@ class Source:
     example: torch.Tensor
     program: torch.export.ExportedProgram | None = None
     calibration: Floats | None = None
+
+    def with_module(self, net: RegNet) -> Source:
+        """The same with another network, exported anew where the shared one was."""
+        if self.program is None:
+            return replace(self, module=net)
+        import torch
+
+        with torch.no_grad():
+            return replace(self, module=net, program=torch.export.export(net, (self.example,)))
 
 
 class Reader(Protocol):

@@ -93,12 +93,7 @@ def prepared(request: ExportRequest, source: Source) -> Source:
     source = outputs_in(source, request)
     if not folds(request):
         return source
-    import torch
-
-    net = with_gains(source.module, scale_and_bias(request.model.preprocessing)[0])
-    with torch.no_grad():
-        program = torch.export.export(net, (source.example,)) if source.program is not None else None
-    return replace(source, module=net, program=program)
+    return source.with_module(with_gains(source.module, scale_and_bias(request.model.preprocessing)[0]))
 
 
 def with_gains(net: RegNet, factors: NDArray[np.float64]) -> RegNet:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from regnet_edge.request import ExportRequest
@@ -52,9 +51,4 @@ def outputs_in(source: Source, request: ExportRequest) -> Source:
     """The shared network, or the part of it whose stages the request wants."""
     if not request.output:
         return source
-    import torch
-
-    net = with_stages(source.module, request.output)
-    with torch.no_grad():
-        program = torch.export.export(net, (source.example,)) if source.program is not None else None
-    return replace(source, module=net, program=program)
+    return source.with_module(with_stages(source.module, request.output))

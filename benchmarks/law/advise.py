@@ -142,21 +142,6 @@ def _by_flops(choices: Iterable[AdvisedNet]) -> list[AdvisedNet]:
     return sorted(choices, key=lambda c: (-c.complexity.flops, c.interval.high_ms, c.name))
 
 
-def front(choices: Sequence[AdvisedNet]) -> list[AdvisedNet]:
-    """Those that no other beats in flops and upper bound at once, most flops first."""
-    kept: list[AdvisedNet] = []
-    for choice in _by_flops(choices):
-        if not kept or choice.interval.high_ms < kept[-1].interval.high_ms:
-            kept.append(choice)
-    return kept
-
-
-def finalists(choices: Sequence[AdvisedNet], n: int = 5) -> list[AdvisedNet]:
-    """The n most flops that fit by their upper bound; those like what was measured go first."""
-    known = [c for c in choices if c.inside]
-    return _by_flops(known or choices)[:n]
-
-
 class Choice(Protocol):
     """What can be tried: a name, what the law expects, and what it is worth."""
 
@@ -174,6 +159,26 @@ class Choice(Protocol):
 
 
 C = TypeVar("C", bound=Choice)
+
+
+def front(choices: Sequence[AdvisedNet]) -> list[AdvisedNet]:
+    """Those that no other beats in flops and upper bound at once, most flops first."""
+    return unbeaten(_by_flops(choices))
+
+
+def unbeaten(best_first: Iterable[C]) -> list[C]:
+    """Of choices that are worth less and less, those with a lower upper bound than all before."""
+    kept: list[C] = []
+    for choice in best_first:
+        if not kept or choice.interval.high_ms < kept[-1].interval.high_ms:
+            kept.append(choice)
+    return kept
+
+
+def finalists(choices: Sequence[AdvisedNet], n: int = 5) -> list[AdvisedNet]:
+    """The n most flops that fit by their upper bound; those like what was measured go first."""
+    known = [c for c in choices if c.inside]
+    return _by_flops(known or choices)[:n]
 
 
 @dataclass(frozen=True, slots=True)

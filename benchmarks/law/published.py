@@ -9,7 +9,7 @@ from regnet_edge.complexity import Complexity, complexity
 from regnet_edge.errors import MeasurementError, UsageError
 from regnet_edge.published_points import PublishedPoint
 
-from .advise import Adviser, Budget
+from .advise import Adviser, Budget, unbeaten
 from .study import Interval
 from .terms import Net
 
@@ -79,11 +79,7 @@ def _best_first(choices: Iterable[PublishedChoice]) -> list[PublishedChoice]:
 
 def accuracy_front(choices: Iterable[PublishedChoice]) -> list[PublishedChoice]:
     """Those that no other beats in published accuracy and upper bound at once, most accurate first."""
-    kept: list[PublishedChoice] = []
-    for choice in _best_first(choices):
-        if not kept or choice.interval.high_ms < kept[-1].interval.high_ms:
-            kept.append(choice)
-    return kept
+    return unbeaten(_best_first(choices))
 
 
 def within(choices: Sequence[PublishedChoice], budget: Budget) -> list[PublishedChoice]:

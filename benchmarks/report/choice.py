@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from regnet_edge.design_space.trends import front
 from regnet_edge.drawing import COLORS, LINE, Picture, plain_ticks
 
 from ..law.points import Condition
@@ -40,21 +43,25 @@ class FirstView:
 def first_view(table: Mapping[Condition, Sequence[PageRow]]) -> FirstView:
     """What stands before the sections: latency against flops over all files, runtimes and devices."""
     every = [(row, c) for c, found in table.items() for row in found]
+    fronts = {d: _front([r for r, c in every if c.device == d]) for d in {c.device for c in table}}
     choices = sorted(
-        (FileChoice(r, c, _on_front(r, c, every)) for r, c in every), key=lambda x: x.row.median_ms
+        (FileChoice(r, c, _place(r) in fronts[c.device]) for r, c in every), key=lambda x: x.row.median_ms
     )
     devices = dict.fromkeys(c.device for c in table)
     answers = tuple(_answer(d, [x for x in choices if x.condition.device == d]) for d in devices)
     return FirstView(answers, _picture(table, choices), tuple(choices), len(devices))
 
 
-def _on_front(row: PageRow, condition: Condition, every: Sequence[tuple[PageRow, Condition]]) -> bool:
-    if row.verdict == "invalid" or row.mf is None:
-        return False
-    beside = (r for r, c in every if c.device == condition.device and r.verdict != "invalid" and r is not row)
-    own = row.mf, row.median_ms
-    counted = ((r.mf, r.median_ms) for r in beside if r.mf is not None)
-    return not any(mf >= own[0] and ms <= own[1] and (mf, ms) != own for mf, ms in counted)
+def _front(rows: Sequence[PageRow]) -> set[tuple[float, float]]:
+    """Places (ms, -MF) of one device that no other beats in both; files in one place share it."""
+    places = [p for p in map(_place, rows) if p is not None]
+    cost, error = np.array(places, np.float64).reshape(-1, 2).T
+    return {places[i] for i in front(cost, error)}
+
+
+def _place(row: PageRow) -> tuple[float, float] | None:
+    """Where a row stands beside others; what is invalid or has no count stands nowhere."""
+    return None if row.verdict == "invalid" or row.mf is None else (row.median_ms, -row.mf)
 
 
 def _answer(device: str, choices: Sequence[FileChoice]) -> str:
