@@ -63,6 +63,12 @@ class ImagesRef:
     by: str = ""
     remarks: tuple[str, ...] = ()
 
+    @property
+    def matched(self) -> str:
+        """How many folders became classes, and by what."""
+        folders = "1 folder" if len(self.classes) == 1 else f"{len(self.classes):,} folders"
+        return f"{folders} matched with classes by {self.by}"
+
 
 @dataclass(frozen=True, slots=True)
 class Parity:

@@ -96,8 +96,7 @@ def _print_text(
     if plot:
         click.echo(f"drawn: {plot}")
     origin = evaluations[0].images_from
-    folders = "1 folder" if len(origin.classes) == 1 else f"{len(origin.classes):,} folders"
-    click.echo(f"images: {folders} matched with classes by {origin.by}", err=True)
+    click.echo(f"images: {origin.matched}", err=True)
     for remark in origin.remarks:
         click.echo(f"images: {remark}", err=True)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from regnet_edge.complexity import Complexity
     from regnet_edge.converters.contents import Contents, WeightType
 
 LONGEST = 100  # characters of a metadata value in the terminal
@@ -39,24 +40,25 @@ def command(file: Path, as_json: bool) -> None:
     if as_json:
         from regnet_edge import codec
 
-        shown = {"file": file.name, "target": converter.name, **codec.to_json(held), "stages": stages}
+        shown = {"file": file.name, "target": converter.name, **codec.to_json(held)}
+        shown["stages"] = {name: codec.to_json(counts) for name, counts in stages.items()}
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         _print(file, converter.name, held, stages)
 
 
-def _stages(file: Path) -> dict[str, dict[str, int]]:
+def _stages(file: Path) -> dict[str, Complexity]:
     """Counts a stage of a file of ours, from its sidecar; empty for another's."""
-    from regnet_edge import codec, complexity
+    from regnet_edge import complexity
     from regnet_edge.artifact import Artifact, sidecar_of
 
     if not sidecar_of(file).exists():
         return {}
     model = Artifact.load(file).request.model
-    return {p.name: codec.to_json(p.complexity) for p in complexity.stages(model.config, model.resolution)}
+    return {p.name: p.complexity for p in complexity.stages(model.config, model.resolution)}
 
 
-def _print(file: Path, target: str, held: Contents, stages: dict[str, dict[str, int]]) -> None:
+def _print(file: Path, target: str, held: Contents, stages: dict[str, Complexity]) -> None:
     from regnet_edge.files import size_of
 
     click.echo(f"{file.name}  ({target}, {size_of(file) / 1e6:.2f} MB)")
@@ -64,8 +66,8 @@ def _print(file: Path, target: str, held: Contents, stages: dict[str, dict[str, 
         for tensor in tensors:
             click.echo(f"  {word:<8} {tensor.name} {tensor.text}".rstrip())
     click.echo(f"  counts   {_counts(held)}")
-    for name, c in stages.items():
-        click.echo(f"    {name:<6} {_millions(c)}")
+    for name, counts in stages.items():
+        click.echo(f"    {name:<6} {_millions(counts)}")
     click.echo("  ops      " + ", ".join(f"{n} {kind}" for kind, n in _most(held.structure.ops)))
     for weight in held.weights:
         click.echo(f"  weights  {_weight(weight)}")
@@ -93,10 +95,9 @@ def _weight(weight: WeightType) -> str:
 def _counts(held: Contents) -> str:
     if held.counts is None:
         return "unknown: the graph does not tell every layer's size"
-    c = held.counts
-    return _millions({"flops": c.flops, "params": c.params, "activations": c.activations})
+    return _millions(held.counts)
 
 
-def _millions(c: dict[str, int]) -> str:
-    flops, params, outputs = (c[k] / 1e6 for k in ("flops", "params", "activations"))
+def _millions(counts: Complexity) -> str:
+    flops, params, outputs = (n / 1e6 for n in (counts.flops, counts.params, counts.activations))
     return f"{flops:.1f} MFlops, {params:.3f} M params, {outputs:.2f} M activations"

@@ -209,8 +209,7 @@ def _of_images(origin: ImagesRef | None) -> Iterator[str]:
     if origin is None:
         return
     if origin.by and origin.source != "shipped":
-        folders = "1 folder" if len(origin.classes) == 1 else f"{len(origin.classes):,} folders"
-        yield f"{origin.source}: {folders} matched with classes by {origin.by}"
+        yield f"{origin.source}: {origin.matched}"
     yield from origin.remarks
 
 
