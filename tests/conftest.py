@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,32 @@ settings.register_profile("untimed", deadline=None)  # a busy machine fails no t
 settings.load_profile("untimed")
 
 TINY = RegNetConfig(4, 16, 16, 2.5, 8, se_ratio=0.25, num_classes=10).anynet()
+
+
+def _system_tool(program: str, command: str) -> Callable[..., str]:
+    """A fixture that is the program's path; where it is missing, what takes it skips with a sentence."""
+
+    @pytest.fixture(scope="session")
+    def path() -> str:
+        found = shutil.which(program, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
+        if found is None:
+            pytest.skip(f"{program} is not installed; {command} brings it")
+        return found
+
+    return path
+
+
+aapt2 = _system_tool("aapt2", "apt-get install aapt")
+adb = _system_tool("adb", "apt-get install adb")
+apksigner = _system_tool("apksigner", "apt-get install apksigner")
+chromium = _system_tool("chromium", "apt-get install chromium")
+dpkg_deb = _system_tool("dpkg-deb", "apt-get install dpkg")
+node = _system_tool("node", "apt-get install nodejs")
+npm = _system_tool("npm", "apt-get install npm")
+openssl = _system_tool("openssl", "apt-get install openssl")
+ssh_keygen = _system_tool("ssh-keygen", "apt-get install openssh-client")
+sshd = _system_tool("sshd", "apt-get install openssh-server")
+uv = _system_tool("uv", "python3 -m pip install uv")
 
 
 @pytest.fixture(scope="session", autouse=True)

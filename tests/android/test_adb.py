@@ -6,7 +6,6 @@ on a desktop's JVM; the double's `am` starts it where a phone would start Benchm
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -30,17 +29,16 @@ INSTALLS = (
     'cp "$3" "$ROOT/installed.apk"; mkdir -p "$ROOT/packages"; '
     f'echo package: > "$ROOT/packages/{APP}"; echo Success'
 )
-pytestmark = pytest.mark.skipif(not shutil.which("adb"), reason="adb is not installed (Debian: adb)")
 
 
 @pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
+def client(adb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
     """The real adb client with a server and keys of its own."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", port)
-    command = ("adb", "-P", port)
+    command = (adb, "-P", port)
     subprocess.run([*command, "start-server"], check=True, capture_output=True)
     yield command
     subprocess.run([*command, "kill-server"], check=False, capture_output=True)
@@ -74,7 +72,9 @@ def plug_in(client: tuple[str, ...]) -> Iterator[Callable[[Path], str]]:
 
 
 @pytest.mark.skipif(
-    not ARGUMENTS.is_file(), reason="the app's classes did not run here; make apk-test runs them"
+    not ARGUMENTS.is_file(),
+    reason="the app's classes did not run here; apt-get install openjdk-17-jdk-headless maven npm aapt gcc, "
+    "then make apk-test runs them",
 )
 def test_the_app_is_installed_measures_what_was_pushed_and_its_records_come_back(
     plug_in: Callable[[Path], str], tmp_path: Path

@@ -24,7 +24,8 @@ IMAGES = 100
 RUNS = ("compiled", "shrunk")
 pytestmark = pytest.mark.skipif(
     not all((BUILD / "native" / run / "results.jsonl").is_file() for run in RUNS),
-    reason="the app's classes did not run here; make apk-test runs them",
+    reason="the app's classes did not run here; apt-get install openjdk-17-jdk-headless maven npm aapt gcc, "
+    "then make apk-test runs them",
 )
 
 

@@ -39,7 +39,6 @@ def believed(measure: Iterator[Measurement]) -> Iterator[Measurement]:
 def test_a_ladder_is_measured_a_law_fitted_and_a_net_advised_that_keeps_to_the_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install regnet-edge[onnx]")
     monkeypatch.setattr(studies, "MIN_POINTS", len(RUNGS))  # such a law is worth nothing, but all of it runs
     bench = Bench("local", Plan(rounds=1, min_runs=10, min_seconds=0.02, affinity="any"))
     told: list[LadderProgress] = []

@@ -38,12 +38,6 @@ CONFIG = RegNetConfig(depth=2, w0=8, wa=0, wm=2, group_width=8, num_classes=10).
 MODEL = ModelSpec("net", CONFIG, WeightsRef("untrained"), replace(IMAGENET, resolution=32))
 QUICK = Plan(min_runs=20, min_seconds=0.1, rounds=1, affinity="any")
 
-needs_adb = pytest.mark.skipif(not shutil.which("adb"), reason="adb is not installed (Debian: adb)")
-needs_sshd = pytest.mark.skipif(
-    not (shutil.which("ssh") and os.path.exists("/usr/sbin/sshd")),
-    reason="OpenSSH is not installed (Debian: openssh-server openssh-client)",
-)
-
 
 def described(path: Path, target: str) -> Artifact:
     made = Artifact.describe(path, ExportRequest(MODEL, target), Structure(1, 0, {"CONV": 1}), {}, 1.0)
@@ -60,8 +54,8 @@ def tflite(tmp_path: Path) -> Artifact:
 
 @pytest.fixture
 def onnx_net(tmp_path: Path) -> Artifact:
-    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
-    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    import onnx
+
     h, float32 = onnx.helper, onnx.TensorProto.FLOAT
     weights = onnx.numpy_helper.from_array(np.ones((10, 3, 32, 32), np.float32), "w")
     nodes = [h.make_node("Conv", ["image", "w"], ["c"]), h.make_node("Flatten", ["c"], ["logits"])]
@@ -106,9 +100,9 @@ class Board:
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Iterator[Board]:
+def board(ssh_keygen: str, sshd: str, tmp_path: Path) -> Iterator[Board]:
     for name in ("host", "key", "stranger"):
-        keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
+        keygen = [ssh_keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
         subprocess.run(keygen, check=True)
     shutil.copy(tmp_path / "key.pub", tmp_path / "authorized")
     if os.geteuid() == 0:
@@ -121,7 +115,7 @@ def board(tmp_path: Path) -> Iterator[Board]:
         "PidFile": tmp_path / "pid", "KbdInteractiveAuthentication": "no", "PermitRootLogin": "yes",
     }  # fmt: skip
     (tmp_path / "config").write_text("".join(f"{k} {v}\n" for k, v in settings.items()))
-    argv = ["/usr/sbin/sshd", "-D", "-e", "-f", str(tmp_path / "config")]
+    argv = [sshd, "-D", "-e", "-f", str(tmp_path / "config")]
     with (tmp_path / "log").open("w") as log:
         daemon = subprocess.Popen(argv, stderr=log)
     try:
@@ -154,7 +148,6 @@ def wait_until(true: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.05)
 
 
-@needs_sshd
 def test_a_board_measures_over_ssh_and_is_left_clean(board: Board, onnx_net: Artifact) -> None:
     host = board.host()
     line = host.line
@@ -171,7 +164,6 @@ def test_a_board_measures_over_ssh_and_is_left_clean(board: Board, onnx_net: Art
     assert not line.control.exists()
 
 
-@needs_sshd
 def test_a_folder_travels_whole(board: Board, tmp_path: Path) -> None:
     package = tmp_path / "net one.mlpackage"
     (package / "Data").mkdir(parents=True)
@@ -182,7 +174,6 @@ def test_a_folder_travels_whole(board: Board, tmp_path: Path) -> None:
     line.close()
 
 
-@needs_sshd
 def test_a_key_that_the_board_does_not_know_is_one_sentence(board: Board, tmp_path: Path) -> None:
     host = board.host(sys.executable, *reach(tmp_path / "stranger"))
     with pytest.raises(DeviceError, match=r"cannot reach ssh://.*Permission denied.*; make `ssh .*` work"):
@@ -190,7 +181,6 @@ def test_a_key_that_the_board_does_not_know_is_one_sentence(board: Board, tmp_pa
     host.close()
 
 
-@needs_sshd
 def test_a_board_without_that_python_or_runtime_is_one_sentence(board: Board, onnx_net: Artifact) -> None:
     missing = board.host("python9")
     with pytest.raises(DeviceError, match="has no python9; name one"):
@@ -205,7 +195,7 @@ def test_a_board_without_that_python_or_runtime_is_one_sentence(board: Board, on
     host.close()
 
 
-@needs_sshd
+@pytest.mark.usefixtures("ssh_keygen")  # it comes with the client
 def test_a_board_that_does_not_answer_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -237,7 +227,7 @@ def test_any_other_ssh_address_is_refused(rest: str) -> None:
 
 
 @pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
+def client(adb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
     """The real adb client with a server and keys of its own."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
@@ -246,7 +236,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[st
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", port)
     monkeypatch.delenv("ADB_VENDOR_KEYS", raising=False)
-    command = ("adb", "-P", port)
+    command = (adb, "-P", port)
     subprocess.run([*command, "start-server"], check=True, capture_output=True)
     yield command
     subprocess.run([*command, "kill-server"], check=False, capture_output=True)
@@ -262,7 +252,6 @@ def answer(ms: float = 3.0) -> str:
     return json.dumps(codec.to_json(replace(seen, runtime=replace(seen.runtime, name="tflite-android"))))
 
 
-@needs_adb
 def test_a_phone_is_described_by_its_shell(client: tuple[str, ...], tmp_path: Path) -> None:
     with AdbDouble(make_phone(tmp_path / "phone")) as double:
         host = adb.connect(plug_in(client, double), HostOptions(), client)
@@ -282,7 +271,6 @@ def test_a_phone_is_described_by_its_shell(client: tuple[str, ...], tmp_path: Pa
     assert len(look.cpus) == 8
 
 
-@needs_adb
 def test_the_app_is_started_with_a_plan_and_its_answer_fetched(
     client: tuple[str, ...], tmp_path: Path, tflite: Artifact
 ) -> None:
@@ -303,7 +291,6 @@ def test_the_app_is_started_with_a_plan_and_its_answer_fetched(
     assert {r.rule: r.severity for r in m.validity.reasons} == {"charger": "warning"}
 
 
-@needs_adb
 def test_a_cold_measurement_starts_the_app_for_each_sample(
     client: tuple[str, ...], tmp_path: Path, tflite: Artifact
 ) -> None:
@@ -316,7 +303,6 @@ def test_a_cold_measurement_starts_the_app_for_each_sample(
     assert len(starts) == len(m.timing.loads_ns) == m.timing.runs == 3
 
 
-@needs_adb
 def test_a_recorded_session_runs_again_without_the_phone(
     client: tuple[str, ...], tmp_path: Path, tflite: Artifact
 ) -> None:
@@ -340,7 +326,6 @@ def test_a_transcript_that_is_none_or_lacks_a_command_is_one_sentence(tmp_path: 
         replay.connect(str(tmp_path / "empty"), HostOptions()).device()
 
 
-@needs_adb
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -371,7 +356,6 @@ BENCHMARK_MODEL = (
 EXECUTOR_RUNNER = 'echo "I 00:00:00 executorch: Model executed successfully 6 time(s) in 60.000000 ms."'
 
 
-@needs_adb
 def test_a_native_tool_measures_where_the_app_is_missing(
     client: tuple[str, ...], tmp_path: Path, tflite: Artifact
 ) -> None:
@@ -386,7 +370,6 @@ def test_a_native_tool_measures_where_the_app_is_missing(
     assert "foreign_cpu" not in {r.rule for r in m.validity.reasons}
 
 
-@needs_adb
 def test_neither_app_nor_tool_is_one_sentence(
     client: tuple[str, ...], tmp_path: Path, tflite: Artifact
 ) -> None:
@@ -408,7 +391,6 @@ def test_native_tools_are_read_by_what_they_print() -> None:
         native.tool_for("onnxruntime", "")
 
 
-@needs_adb
 def test_no_phone_and_several_phones_are_one_sentence_each(client: tuple[str, ...], tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="no phone is connected; plug one in"):
         adb.connect("", HostOptions(), client)
@@ -426,7 +408,6 @@ def test_no_phone_and_several_phones_are_one_sentence_each(client: tuple[str, ..
         assert {d.serial for d in adb.devices(client)} == {one.address, two.address}
 
 
-@needs_adb
 def test_a_phone_that_has_not_authorised_this_computer_is_one_sentence(
     client: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -436,7 +417,6 @@ def test_a_phone_that_has_not_authorised_this_computer_is_one_sentence(
             adb.connect("", HostOptions(), client)
 
 
-@needs_adb
 def test_a_phone_that_was_unplugged_is_offline(client: tuple[str, ...], tmp_path: Path) -> None:
     with AdbDouble(make_phone(tmp_path / "phone")) as double:
         serial = plug_in(client, double)
@@ -445,7 +425,6 @@ def test_a_phone_that_was_unplugged_is_offline(client: tuple[str, ...], tmp_path
         adb.connect(serial, HostOptions(), client)
 
 
-@needs_adb
 def test_a_phone_lost_in_the_middle_is_one_sentence_and_measured_records_stay(
     client: tuple[str, ...], tmp_path: Path, tflite: Artifact
 ) -> None:
@@ -480,7 +459,6 @@ def test_what_android_does_not_tell_is_unknown() -> None:
     assert android.device("").clusters[0].cpus == (0,)
 
 
-@needs_adb
 def test_the_command_line_measures_a_phone_and_lists_it(
     client: tuple[str, ...], tmp_path: Path, tflite: Artifact
 ) -> None:

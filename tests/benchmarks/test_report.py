@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -254,10 +253,9 @@ def _compared(folder: Path, new: list[Measurement], percent: str) -> Result:
     return CliRunner().invoke(cli, words)
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 @pytest.mark.parametrize("width", [1200, 390])
 def test_the_page_draws_in_a_browser_without_scrolling_sideways(
-    html: str, width: int, tmp_path: Path
+    chromium: str, html: str, width: int, tmp_path: Path
 ) -> None:
     frame = (
         f'<iframe id="f" style="border:0;width:{width}px;height:4000px" srcdoc="{_escaped(html)}"></iframe>'
@@ -270,7 +268,7 @@ def test_the_page_draws_in_a_browser_without_scrolling_sideways(
     outer.write_text(f"<title>?</title><body style='margin:0'>{frame}{measure}", encoding="utf-8")
     dumped = subprocess.run(
         [
-            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000",
+            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000",
             "--dump-dom", f"--user-data-dir={tmp_path / 'profile'}", outer.as_uri(),
         ],
         capture_output=True, text=True, timeout=120, check=True,

@@ -141,30 +141,32 @@ def test_an_unknown_runtime_is_told_the_ones_there_are(with_abacus: Path) -> Non
     assert "choose from coreml, executorch, litert, my-abacus, onnxruntime, tflite-runtime" in done.stdout
 
 
-def old_python(folder: Path) -> str:
+@pytest.fixture
+def old_python(uv: str, tmp_path: Path) -> str:
     """A Python 3.9 with numpy; skips with a sentence where there is none."""
-    uv = shutil.which("uv")
-    if uv is None:
-        pytest.skip("no uv here to find a Python 3.9 with: pip install uv")
     told = subprocess.run([uv, "python", "find", "3.9"], capture_output=True, text=True, check=False)
     kept = sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python3.9"))
     python = told.stdout.strip() if not told.returncode else str(kept[-1]) if kept else ""
     if not python:
-        pytest.skip("no Python 3.9 here: uv python install 3.9")
-    made = [uv, "venv", "--quiet", "--python", python, str(folder / "env")]
-    install = [uv, "pip", "install", "--quiet", "--python", str(folder / "env"), "numpy"]
+        pytest.skip("Python 3.9 is not installed; uv python install 3.9 brings it")
+    made = [uv, "venv", "--quiet", "--python", python, str(tmp_path / "env")]
+    install = [uv, "pip", "install", "--quiet", "--python", str(tmp_path / "env"), "numpy"]
     for command in (made, install):
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         if done.returncode:
-            pytest.skip(f"no numpy for Python 3.9 here: {done.stderr.strip().splitlines()[-1]}")
-    return str(folder / "env" / "bin" / "python")
+            said = done.stderr.strip().splitlines()[-1]
+            pytest.skip(f"no numpy for Python 3.9 ({said}); UV_INDEX_URL=URL names another source")
+    return str(tmp_path / "env" / "bin" / "python")
 
 
-def test_the_packed_runner_measures_under_python_3_9(with_abacus: Path, tmp_path: Path) -> None:
-    python = old_python(tmp_path)
+def test_the_packed_runner_measures_under_python_3_9(
+    with_abacus: Path, old_python: str, tmp_path: Path
+) -> None:
     (tmp_path / "net.beads").write_text("7")
     for mode in ("burst", "cold"):
-        done = ask(with_abacus, python, runtime="my-abacus", artifact=str(tmp_path / "net.beads"), mode=mode)
+        done = ask(
+            with_abacus, old_python, runtime="my-abacus", artifact=str(tmp_path / "net.beads"), mode=mode
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         seen = codec.from_json(json.loads(done.stdout), Observation)
         assert seen.runtime.host_versions["python"].startswith("3.9.")

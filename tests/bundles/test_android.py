@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -20,8 +19,9 @@ from regnet_edge.errors import ArtifactError, ToolError, UsageError
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "apps/android/build/base-x86_64.apk"
 built = pytest.mark.skipif(
-    not BASE.is_file() or shutil.which("apksigner") is None,
-    reason="no base APK here; make apk builds it, with JDK 17, Maven, npm, aapt and apksigner",
+    not BASE.is_file(),
+    reason="no base APK is built; apt-get install openjdk-17-jdk-headless maven npm aapt apksigner, "
+    "then make apk builds it",
 )
 FAKE = {
     "AndroidManifest.xml": b"binary",
@@ -102,7 +102,7 @@ def test_the_gradle_project_gets_the_same_files_and_keeps_its_own(
 
 @pytest.fixture(scope="module")
 def made(
-    shipped_artifacts: dict[str, Artifact], tmp_path_factory: pytest.TempPathFactory
+    apksigner: str, shipped_artifacts: dict[str, Artifact], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[android.Bundle, list[Artifact]]:
     os.environ["REGNET_EDGE_KEYS"] = str(tmp_path_factory.getbasetemp() / "keys")
     artifacts = [shipped_artifacts["tflite"], shipped_artifacts["executorch"]]
@@ -136,7 +136,7 @@ def test_the_signature_holds_by_v2_and_v3(
 
 
 @built
-@pytest.mark.skipif(shutil.which("aapt2") is None, reason="no aapt2; apt-get install aapt brings it")
+@pytest.mark.usefixtures("aapt2")
 def test_the_manifest_asks_for_the_camera_alone_and_exports_what_it_must(
     made: tuple[android.Bundle, list[Artifact]],
 ) -> None:
@@ -200,6 +200,7 @@ def test_it_is_the_same_content_twice_and_fits_into_thirty_megabytes(
 
 
 @built
+@pytest.mark.usefixtures("apksigner")
 def test_a_keystore_of_the_users_signs_and_a_wrong_password_is_told(
     shipped_artifacts: dict[str, Artifact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +224,7 @@ def test_a_keystore_of_the_users_signs_and_a_wrong_password_is_told(
 
 
 @built
+@pytest.mark.usefixtures("apksigner")
 def test_the_command_line_bundles_and_says_how_to_install(
     shipped_artifacts: dict[str, Artifact],
     cli: Callable[..., subprocess.CompletedProcess[str]],

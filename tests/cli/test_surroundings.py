@@ -17,7 +17,7 @@ from regnet_edge.benchmarks.record.results import write_line
 from regnet_edge.errors import LONGEST, MeasurementError
 
 REGNET_EDGE = str(Path(sys.executable).with_name("regnet-edge"))
-needs_dev_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+needs_dev_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full; Linux has it")
 
 
 def shell(script: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -129,7 +129,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     except FileNotFoundError:
         made = False
     if not made:
-        pytest.skip("mounting a small disk takes root")
+        pytest.skip("mounting a small disk takes root; run the tests as root")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
 

@@ -16,17 +16,15 @@ LINE = "bookworm/arm64/libacl1==2.3.1-3 --hash=sha256:" + "ab" * 32
 
 
 @pytest.fixture
-def deb(tmp_path) -> Path:
+def deb(dpkg_deb, tmp_path) -> Path:
     """A Debian package with one file."""
-    if not shutil.which("dpkg-deb"):
-        pytest.skip("dpkg is not installed; apt-get install dpkg")
     inside = tmp_path / "inside"
     (inside / "DEBIAN").mkdir(parents=True)
     (inside / "hello").write_text("hello\n")
     control = "Package: tiny\nVersion: 1.0\nArchitecture: arm64\nMaintainer: nobody\nDescription: tiny\n"
     (inside / "DEBIAN" / "control").write_text(control)
     made = tmp_path / "tiny_1.0_arm64.deb"
-    subprocess.run(["dpkg-deb", "-b", str(inside), str(made)], check=True, capture_output=True)
+    subprocess.run([dpkg_deb, "-b", str(inside), str(made)], check=True, capture_output=True)
     return made
 
 
@@ -59,7 +57,7 @@ def test_a_package_is_unpacked_only_if_it_is_the_pinned_one(deb, tmp_path):
     assert (tree / "hello").read_text() == "hello\n"
 
 
-@pytest.mark.skipif(not shutil.which("apt-get"), reason="apt is not installed; use a Debian")
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="apt-get is not installed; a Debian brings it")
 def test_a_mirror_without_the_packages_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("REGNET_EDGE_DEBIAN_MIRROR", f"file:{tmp_path}/nothing")
     with pytest.raises(ToolError, match=r"cannot fetch Debian bookworm.*REGNET_EDGE_DEBIAN_MIRROR=URL"):

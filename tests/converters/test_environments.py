@@ -60,10 +60,10 @@ def script(folder: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_an_environment_is_made_from_its_list_and_runs_scripts(
-    pinned, place, tmp_path, monkeypatch, installer
+    pinned, place, tmp_path, monkeypatch, installer, request
 ):
-    if installer == "uv" and not shutil.which("uv"):
-        pytest.skip("uv is not installed")
+    if installer == "uv":
+        request.getfixturevalue("uv")
     which = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "uv" != installer else which(name))
     made = environments.create("onnx-tf")

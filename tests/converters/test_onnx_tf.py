@@ -93,7 +93,9 @@ def artifact_of(path: Path, request: ExportRequest) -> Artifact:
     return Artifact.describe(path, request, tflite.structure(path), {}, 0.0)
 
 
-@pytest.mark.skipif(not made("onnx-tf"), reason="regnet-edge env create onnx-tf")
+@pytest.mark.skipif(
+    not made("onnx-tf"), reason="the environment onnx-tf is not made; regnet-edge env create onnx-tf makes it"
+)
 def test_the_old_route_computes_what_the_definition_does(source, tmp_path):
     path = tmp_path / "tiny.tflite"
     path.write_bytes(onnx_tf.file_of(source))
@@ -103,7 +105,10 @@ def test_the_old_route_computes_what_the_definition_does(source, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.skipif(not made("tflite-runtime"), reason="regnet-edge env create tflite-runtime")
+@pytest.mark.skipif(
+    not made("tflite-runtime"),
+    reason="the environment tflite-runtime is not made; regnet-edge env create tflite-runtime makes it",
+)
 def test_our_file_runs_in_the_runtime_of_old_boards(source, tmp_path):
     path = tmp_path / "tiny.tflite"
     request = replace(REQUEST, options={}, batch=2)

@@ -48,7 +48,7 @@ def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path: Path) -> None
     assert [p.name for p in tmp_path.iterdir()] == ["b.txt"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full; Linux has it")
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     with (
         pytest.raises(RegNetEdgeError, match=r"cannot write .*No space left.*free some space"),
@@ -157,12 +157,12 @@ class TestCheckOutput:
         assert begins_with('{"version":')(file)
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full; Linux has it")
 def test_a_device_is_written_to_and_never_replaced(tmp_path: Path) -> None:
     device = tmp_path / "null"
     try:
         os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     except OSError:
-        pytest.skip("making a device takes root")
+        pytest.skip("making a device takes root; run the tests as root")
     write_text(device, "text")
     assert device.is_char_device()

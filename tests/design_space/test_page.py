@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -83,8 +82,9 @@ def test_sets_without_stages_or_flops_still_make_a_page() -> None:
         study_page([bare.best(2)], title="t", source="s")
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
-def test_the_page_draws_in_a_browser_without_scrolling_sideways(page: StudyPage, tmp_path: Path) -> None:
+def test_the_page_draws_in_a_browser_without_scrolling_sideways(
+    chromium: str, page: StudyPage, tmp_path: Path
+) -> None:
     escaped = render(page).replace("&", "&amp;").replace('"', "&quot;")
     frames = "".join(
         f'<iframe style="border:0;width:{w}px;height:4000px" srcdoc="{escaped}"></iframe>'
@@ -99,7 +99,7 @@ def test_the_page_draws_in_a_browser_without_scrolling_sideways(page: StudyPage,
     outer.write_text(f"<title>?</title><body style='margin:0'>{frames}{measure}", encoding="utf-8")
     dumped = subprocess.run(
         [
-            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000",
+            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000",
             "--dump-dom", f"--user-data-dir={tmp_path / 'profile'}", outer.as_uri(),
         ],
         capture_output=True, text=True, timeout=120, check=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,8 @@ KEPT = HERE.parents[1] / "build" / "playwright"  # ignored by git; fetched once
 class Browser:
     """The process; pages share one Chromium a set of flags."""
 
-    def __init__(self, playwright: Path, chromium: str) -> None:
-        command = ["node", str(HERE / "driver.mjs"), str(playwright), chromium]
+    def __init__(self, node: str, playwright: Path, chromium: str) -> None:
+        command = [node, str(HERE / "driver.mjs"), str(playwright), chromium]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
@@ -45,8 +44,10 @@ class Browser:
     def close(self) -> None:
         """End Chromium and the driver."""
         assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.close()
         self._process.wait(timeout=30)
+        self._process.stdout.close()
 
 
 @dataclass(frozen=True)
@@ -74,18 +75,18 @@ class Page:
         return self.evaluate(script=script, argument=argument)
 
 
-def start() -> Browser:
-    """The browser, or a skip that says what is missing."""
-    for tool, package in (("node", "nodejs"), ("npm", "npm"), ("chromium", "chromium")):
-        if not shutil.which(tool):
-            pytest.skip(f"{tool} is not installed (Debian: {package})")
+def start(node: str, npm: str, chromium: str) -> Browser:
+    """The browser, by the paths of its tools, or a skip where npm cannot fetch what drives it."""
     folder = KEPT / PLAYWRIGHT / "node_modules" / "playwright-core"
     if not folder.is_dir():
         done = subprocess.run(
-            ["npm", "install", "--silent", "--no-save", "--no-package-lock", "--ignore-scripts",
+            [npm, "install", "--silent", "--no-save", "--no-package-lock", "--ignore-scripts",
              "--prefix", str(KEPT / PLAYWRIGHT), f"playwright-core@{PLAYWRIGHT}"],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
-            pytest.skip(f"npm cannot fetch playwright-core ({done.stderr.strip()[-100:]})")
-    return Browser(folder, shutil.which("chromium") or "")
+            pytest.skip(
+                f"npm cannot fetch playwright-core ({done.stderr.strip()[-100:]}); "
+                "npm config set registry URL names another source"
+            )
+    return Browser(node, folder, chromium)

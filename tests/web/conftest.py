@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser(node: str, npm: str, chromium: str) -> Iterator[Browser]:
     """Headless Chromium, or a skip that says what is missing."""
-    made = start()
+    made = start(node, npm, chromium)
     yield made
     made.close()
 

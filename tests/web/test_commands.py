@@ -148,6 +148,7 @@ def session(tmp_path: Path, litert: Path) -> Iterator[Callable[..., Session]]:
         each.process.wait()
 
 
+@pytest.mark.usefixtures("openssl")
 def test_a_phone_that_opens_the_secure_address_measures_with_threads(
     browser: Browser, session: Callable[..., Session], files: tuple[Artifact, ...], cli: Cli
 ) -> None:

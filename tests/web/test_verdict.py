@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -23,9 +22,7 @@ console.log(JSON.stringify(cases.map(told)));
 UNSEEN = {"others_seen", "cooling_first", "cooling_max"}  # of a browser alone they are always the same
 
 
-def test_every_recorded_series_gets_the_same_inputs_and_the_same_verdict(tmp_path: Path) -> None:
-    if not shutil.which("node"):
-        pytest.skip("node is not installed (Debian: nodejs)")
+def test_every_recorded_series_gets_the_same_inputs_and_the_same_verdict(node: str, tmp_path: Path) -> None:
     cases = [c for f in sorted(VECTORS.glob("*.json")) for c in json.loads(f.read_text())["cases"]]
     (tmp_path / "cases.json").write_text(json.dumps(cases))
     head = (
