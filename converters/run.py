@@ -142,27 +142,27 @@ def _make(asked: Sequence[Assignment], out: Path, force: bool, progress: Progres
 @contextlib.contextmanager
 def _working(job: ConversionJob, said: BinaryIO) -> Iterator[subprocess.Popen[str]]:
     """The process that does the job, whose whole group ends with this block; its errors go to `said`."""
-    worker = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "regnet_edge.converters.worker", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=said,
         text=True,
         start_new_session=True,
-    )
-    try:
-        if worker.stdin is not None:
-            with contextlib.suppress(BrokenPipeError), worker.stdin as stream:  # it may have died already
-                json.dump(codec.to_json(job), stream)
-        yield worker
-        worker.wait()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            if hasattr(os, "killpg"):
-                os.killpg(worker.pid, signal.SIGTERM)
-            else:  # Windows has no process groups
-                worker.terminate()
-        worker.wait()
+    ) as worker:
+        try:
+            if worker.stdin is not None:
+                with contextlib.suppress(BrokenPipeError), worker.stdin as stream:  # it may have died already
+                    json.dump(codec.to_json(job), stream)
+            yield worker
+            worker.wait()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                if hasattr(os, "killpg"):
+                    os.killpg(worker.pid, signal.SIGTERM)
+                else:  # Windows has no process groups
+                    worker.terminate()
+            worker.wait()
 
 
 def requests_for(request: ExportRequest, names: Sequence[str]) -> tuple[list[ExportRequest], list[str]]:
