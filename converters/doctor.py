@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
-import subprocess
+import os
 import sys
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
@@ -15,6 +15,8 @@ from .shortcuts import remarks
 
 OWN = "regnet-edge"
 PROBE_TIMEOUT_S = 180
+PROBES = 2  # at a time: a framework needs a gigabyte while it is imported
+_PROBE = "from regnet_edge.lifetime import end_with; end_with({parent}); import {module}"
 
 
 # companions that other packages import and that break them when their versions do not match
@@ -58,19 +60,26 @@ def examine() -> tuple[Finding, ...]:
     groups |= {name: converter.packages for name, converter in targets().items()}
     groups |= {name: (name,) for name in COMPANIONS if _version(name)}
     names = sorted({package for packages in groups.values() for package in packages})
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        found = dict(zip(names, pool.map(_examined, names), strict=True))
+    found = dict(zip(names, asyncio.run(_all_examined(names)), strict=True))
     return tuple(
         Finding(group, tuple(found[p] for p in packages), remarks(packages))
         for group, packages in groups.items()
     )
 
 
-def _examined(name: str) -> InstalledPackage:
+async def _all_examined(names: Iterable[str]) -> list[InstalledPackage]:
+    turns = asyncio.Semaphore(PROBES)
+    return await asyncio.gather(*(_examined(name, turns) for name in names))
+
+
+async def _examined(name: str, turns: asyncio.Semaphore) -> InstalledPackage:
     version = _version(name)
     if not version:
         return InstalledPackage(name, "", f"{name} is not installed; pip install 'regnet-edge[all]'")
-    problem = mismatch(name, version) or _broken_need(name) or _import_failure(name)
+    problem = mismatch(name, version) or _broken_need(name)
+    if not problem:
+        async with turns:
+            problem = await _import_failure(name)
     return InstalledPackage(name, version, problem)
 
 
@@ -113,13 +122,21 @@ def _module(name: str) -> str:
     return likely if likely in mine or not mine else sorted(mine)[0]
 
 
-def _import_failure(name: str) -> str:
-    command = [sys.executable, "-c", f"import {_module(name)}"]
+async def _import_failure(name: str) -> str:
+    """A sentence where it does not import; the process that tries it ends with this call, Ctrl-C or not."""
+    code = _PROBE.format(parent=os.getpid(), module=_module(name))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+    )
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
+        _, said = await asyncio.wait_for(process.communicate(), PROBE_TIMEOUT_S)
+    except TimeoutError:
         return f"importing {name} took more than {PROBE_TIMEOUT_S} s; install it again"
-    if done.returncode == 0:
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode == 0:
         return ""
-    last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    last = (said.decode(errors="replace").strip().splitlines() or [f"exit code {process.returncode}"])[-1]
     return f"{name} does not import ({last}); install it again"

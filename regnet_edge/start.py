@@ -10,6 +10,8 @@ from regnet_edge.streams import STOPPED, STOPPED_CODE, open_streams
 
 def main() -> None:
     """Run the command line."""
+    # no Python that it starts takes modules from the current folder, which may be anybody's download
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         open_streams()
         from regnet_edge.cli import main as run

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +82,34 @@ def test_ctrl_c_while_it_loads_is_one_sentence(tmp_path: Path, moment: str) -> N
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 130
     one_sentence(done.stderr, "stopped")
+
+
+def test_ctrl_c_stops_doctors_imports_and_none_is_of_the_current_folder(tmp_path: Path) -> None:
+    """The package that it tries never finishes its import; one of that name lies in the current folder."""
+    path, here, told = tmp_path / "path", tmp_path / "here", tmp_path / "pid"
+    for folder in (path, here):
+        folder.mkdir()
+    (here / "coremltools.py").write_text("raise SystemExit('a stranger ran')")
+    (path / "coremltools.py").write_text(
+        f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    )
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from regnet_edge.start import main; main()"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-P", "-c", code, "doctor"], cwd=here, text=True,
+        stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(path)},
+    )  # fmt: skip
+    while not (told.exists() and told.read_text()):
+        assert run.poll() is None, run.communicate()
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    one_sentence(said, "stopped")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)
 
 
 def test_no_home_and_narrow_terminals_hinder_nothing(tmp_path: Path) -> None:

@@ -112,7 +112,10 @@ def test_every_verb_takes_a_target_of_one_file(command: Callable[..., Result]) -
 def test_doctor_looks_at_what_it_needs(
     command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("regnet_edge.converters.doctor._import_failure", lambda name: "")
+    async def imports(name: str) -> str:
+        return ""
+
+    monkeypatch.setattr("regnet_edge.converters.doctor._import_failure", imports)
     found = {
         f["name"]: [p["name"] for p in f["packages"]] for f in json.loads(command("doctor", "--json").output)
     }

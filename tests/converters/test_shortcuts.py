@@ -63,7 +63,11 @@ def test_an_untested_version_is_not_tried_and_doctor_tells_the_cost(monkeypatch:
     )
     taken = take(WAY, raising(AssertionError("tried")), lambda: b"own")
     assert taken.way == "own pipeline: litert-converter 0.6.0 is untested"
-    monkeypatch.setattr(doctor, "_examined", lambda name: doctor.InstalledPackage(name, "1.0"))
+
+    async def installed(name: str, _: object) -> doctor.InstalledPackage:
+        return doctor.InstalledPackage(name, "1.0")
+
+    monkeypatch.setattr(doctor, "_examined", installed)
     found = {finding.name: finding for finding in doctor.examine()}
     assert found["tflite"].works
     assert found["tflite"].remarks == (
