@@ -23,7 +23,7 @@ from torch import Tensor
 from regnet_edge import codec, weights
 from regnet_edge.errors import RegNetEdgeError, ToolError, UsageError
 from regnet_edge.files import locked, replacing, sha256_of, write_text
-from regnet_edge.reading import UnreadableError, parse_json_object, read_text
+from regnet_edge.reading import parse_json_object, read_text
 from regnet_edge.request import ModelSpec, WeightsRef
 from regnet_edge.training.batches import Batches, augment, generator
 from regnet_edge.training.evaluate import _full_batches, class_accuracy, correct, precise_batch_norm
@@ -190,8 +190,8 @@ def _keep_metrics(out_dir: Path, epochs: int) -> None:
     lines = read_text(file).splitlines(keepends=True) if file.exists() else []
     try:
         for line in lines[:epochs]:
-            parse_json_object(line)
-    except UnreadableError as error:
+            codec.from_json(parse_json_object(line), Metrics)
+    except ValueError as error:
         raise RegNetEdgeError(
             f"{file} is damaged ({error}); delete {CHECKPOINT} to train from the start"
         ) from error
