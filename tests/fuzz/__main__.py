@@ -20,7 +20,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--inputs", type=int, default=10**9, help="stop after so many")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this; repeatable")
-    parser.add_argument("--only", default="", help="only verbs, files or scenarios with this in their name")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        help="only verbs, files or scenarios with this in their name; repeatable",
+    )
     parser.add_argument("--targets", default=",".join(TARGETS), help="formats whose files are tried")
     parser.add_argument("--corpus", action="store_true", help="first the inputs that broke something once")
     asked = parser.parse_args()

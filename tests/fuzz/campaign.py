@@ -18,7 +18,6 @@ from .command import Ended, run, sandbox
 from .verbs import verbs
 
 STOP_S = 25.0  # until Ctrl-C for verbs that work as long as they are told to
-UNTRIED = ("doctor",)  # it takes no input, and Ctrl-C waits for the imports that it tries
 KEPT = 300  # faults that are kept with their sandbox
 ODD = ("fifo", "loop", "dangling", "empty.json", "[red]mark[up].json", "latin-*")
 SHARES = {"arguments": 0.3, "files": 0.2, "readers": 0.1, "runtimes": 0.15, "deaths": 0.25}
@@ -46,7 +45,7 @@ class Campaign:
 
     folder: Path
     work: Path  # the samples
-    only: str = ""
+    only: Sequence[str] = ()
     counts: Counts = field(default_factory=Counts)
     known: deaths.Scenarios = field(default_factory=deaths.Scenarios)
 
@@ -75,6 +74,10 @@ class Campaign:
         state = {name: getattr(self.counts, name) for name in Counts.__dataclass_fields__}
         scratch.write_text(json.dumps(state))
         os.replace(scratch, self.folder / "state.json")
+
+    def wants(self, name: str) -> bool:
+        """Whether a verb, file or scenario of that name is tried."""
+        return not self.only or any(part in name for part in self.only)
 
     def box(self, *, odd: bool = True) -> AbstractContextManager[Path]:
         """A sandbox with the samples."""
@@ -110,7 +113,7 @@ def _limit(line: Sequence[str]) -> float:
 
 def _arguments(campaign: Campaign, seed: int) -> None:
     rng = random.Random(f"arguments {seed}")
-    found = [v for v in verbs() if campaign.only in " ".join(v.name) and v.name[0] not in UNTRIED]
+    found = [v for v in verbs() if campaign.wants(" ".join(v.name))]
     line = arguments.command_line(found[seed % len(found)], rng, samples.names(campaign.work))
     with campaign.box() as box:
         ended = run(line, box, limit_s=_limit(line))
@@ -141,7 +144,7 @@ def _same(one: Path, other: Path) -> bool:
 
 def _files(campaign: Campaign, seed: int) -> None:
     rng = random.Random(f"files {seed}")
-    kinds = [k for k in files.kinds(campaign.work) if campaign.only in k.file]
+    kinds = [k for k in files.kinds(campaign.work) if campaign.wants(k.file)]
     with campaign.box() as box:
         line = files.choose(kinds[seed % len(kinds)], box, rng)
         ended = run(line, box, limit_s=_limit(line))
@@ -150,7 +153,7 @@ def _files(campaign: Campaign, seed: int) -> None:
 
 
 def _readers(campaign: Campaign, seed: int) -> None:
-    names = [n for n in readers.readers(campaign.work) if campaign.only in n]
+    names = [n for n in readers.readers(campaign.work) if campaign.wants(n)]
     name = names[seed % len(names)]
     with campaign.box() as box:
         count, broken, ended = readers.batch(name, seed // len(names), box)
@@ -173,7 +176,7 @@ def _runtimes(campaign: Campaign, seed: int) -> None:
     found = [
         p
         for p in sorted((campaign.work / "made").glob("*"))
-        if p.suffix in files.ARTIFACTS and campaign.only in p.name
+        if p.suffix in files.ARTIFACTS and campaign.wants(p.name)
     ]
     if not found:
         return
@@ -189,7 +192,7 @@ def _runtimes(campaign: Campaign, seed: int) -> None:
 
 def _deaths(campaign: Campaign, seed: int) -> None:
     """The seed's moment: each scenario in turn, its moments in order, from the first again after the last."""
-    found = [s for s in deaths.scenarios(campaign.work) if campaign.only in s.name]
+    found = [s for s in deaths.scenarios(campaign.work) if campaign.wants(s.name)]
     scenario = found[seed % len(found)]
     with ExitStack() as stack:
         points = campaign.known.points(scenario, lambda: stack.enter_context(campaign.box(odd=False)))

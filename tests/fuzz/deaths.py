@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,12 +28,14 @@ def _nothing(box: Path) -> None:
 class Scenario:
     """A command that changes files; prepare: what it finds.
 
-    again: what its refusal says to type, where it may refuse what it finds after a death.
+    again: what its refusal says to type, where it may refuse what it finds after a death; over: files
+    that stand already and that it replaces; a file of results among them keeps its lines.
     """
 
     name: str
     arguments: tuple[str, ...]
     again: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
     prepare: Callable[[Path], None] = _nothing
 
 
@@ -43,7 +46,10 @@ class Scenarios:
     known: dict[str, int] = field(default_factory=dict)
 
     def points(self, scenario: Scenario, box: Callable[[], Path]) -> list[Death]:
-        """All moments of death: before each change, in the middle of each file, of one process alone."""
+        """All moments of death: before each change, in the middle of each file, of one process alone.
+
+        They are shuffled, so that a campaign that ends early has been everywhere.
+        """
         if scenario.name not in self.known:
             place = box()
             scenario.prepare(place)
@@ -52,7 +58,9 @@ class Scenarios:
                 raise SystemExit(f"{scenario.name} fails undisturbed: {ended.err or ended.out}")
             self.known[scenario.name] = len(ended.changes)
         numbers = range(1, self.known[scenario.name] + 1)
-        return [Death(n, torn, whom) for torn, whom in KINDS for n in numbers]
+        moments = [Death(n, torn, whom) for torn, whom in KINDS for n in numbers]
+        random.Random(scenario.name).shuffle(moments)
+        return moments
 
 
 KINDS = ((False, "all"), (True, "all"), (False, "alone"))
@@ -64,13 +72,19 @@ def scenarios(samples: Path) -> tuple[Scenario, ...]:
     train = (*TRAIN[:-1], "new")
     found = [
         Scenario("report", ("report", "results.jsonl", "-o", "new/report.html", "--title", "x")),
-        Scenario("report-again", ("report", "results.jsonl", "-o", "new/report.html"), prepare=_report),
+        Scenario(
+            "report-again",
+            ("report", "results.jsonl", "-o", "new/report.html"),
+            over=("new/report.html",),
+            prepare=_report,
+        ),
         Scenario("edf", ("edf", "sweep", "--plot", "new.svg", "--page", "new.html")),
         Scenario("law", ("law", "results.jsonl", "--plot", "new")),
         Scenario("weights", ("weights", "convert", "model.safetensors", "new.pth", "--layout", "timm")),
         Scenario(
             "weights-over",
             ("weights", "convert", "model.safetensors", "timm.pth", "--layout", "timm", "--force"),
+            over=("timm.pth",),
         ),
         Scenario("train", train, (*train, "--resume")),
         Scenario("ladder", ("ladder", "--nets", "16", "--max-mf", "900", "--plan-only", "--out", "new")),
@@ -106,8 +120,9 @@ def scenarios(samples: Path) -> tuple[Scenario, ...]:
                 "convert-over",
                 (*CONVERT[:-3], "-o", "made", "-t", "onnx", "--force", "--no-cache"),
                 (*CONVERT[:-3], "-o", "made", "-t", "onnx", "--force"),
+                over=(name, f"{name}.json"),
             ),
-            Scenario("verify", ("verify", name, "-n", "2")),
+            Scenario("verify", ("verify", name, "-n", "2"), over=(f"{name}.json",)),
             Scenario("blame", ("blame", name, "-n", "2", "--plot", "new.svg")),
             Scenario("evaluate", ("evaluate", name, "--images", "images/val", "--plot", "new.svg")),
             Scenario(
@@ -115,7 +130,9 @@ def scenarios(samples: Path) -> tuple[Scenario, ...]:
                 ("benchmark", name, *MEASURE, *QUICK, "-o", "new.jsonl", "--export-csv", "new.csv"),
             ),
             Scenario(
-                "benchmark-more", ("benchmark", name, *MEASURE, *QUICK, "-o", "results.jsonl", "--resume")
+                "benchmark-more",
+                ("benchmark", name, *MEASURE, *QUICK, "-o", "results.jsonl", "--resume"),
+                over=("results.jsonl",),
             ),
             Scenario("cache", ("cache", "--prune"), prepare=_cached),
         ]
@@ -157,24 +174,46 @@ def _environment(box: Path) -> None:
 def attempt(scenario: Scenario, death: Death, box: Path) -> tuple[bool, list[str], Ended]:
     """(whether somebody died, what broke, how the command ended)."""
     scenario.prepare(box)
+    before = _contents(box / "work")
     ended = run(scenario.arguments, box, death=death, limit_s=LIMIT_S)
     died = ended.code < 0 or (death.whom == "alone" and len(ended.changes) >= death.number)
-    broken = list(_after_death(scenario, ended, box))
+    broken = [*_after_death(scenario, ended, box), *_lost(scenario, before, box / "work")]
     _grow_old(box)
     again = run(scenario.arguments, box, limit_s=LIMIT_S)
     if again.code and scenario.again:
         again = run(scenario.again, box, limit_s=LIMIT_S)
     if again.code:
         broken.append(f"the same command then ends with {again.code}: {(again.err or again.out)[-300:]}")
-    broken += [f"afterwards {b}" for b in (*oracle.said(again, scenario.arguments), *_standing(box, True))]
-    return died, broken, ended
+    after = (
+        *oracle.said(again, scenario.arguments),
+        *_standing(box, True),
+        *_lost(scenario, before, box / "work"),
+    )
+    return died, broken + [f"afterwards {b}" for b in after], ended
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _lost(scenario: Scenario, before: Mapping[Path, bytes], folder: Path) -> Iterator[str]:
+    """What stood before and is neither there as it was nor what the command replaces."""
+    for path, content in before.items():
+        name = path.relative_to(folder).as_posix()
+        now = path.read_bytes() if path.is_file() else None
+        kept = content if name not in scenario.over or path.suffix == ".jsonl" else b""
+        if now is None or not now.startswith(kept) or (name not in scenario.over and now != content):
+            yield f"{name} is {'lost' if now is None else 'another'}"
 
 
 def _after_death(scenario: Scenario, ended: Ended, box: Path) -> Iterator[str]:
     if ended.code != -9:
         yield from oracle.said(ended, scenario.arguments)
-    elif ended.left:
+        return
+    if ended.left:
         yield f"{ended.left} processes outlived it"
+    if outside := [c for c in ended.changes if c.startswith("out ")]:
+        yield f"it changed files outside its folder: {outside[0]}"
     yield from _standing(box, False)
 
 

@@ -89,6 +89,8 @@ def _files(folder: Path, resumed: bool) -> Iterator[str]:
                 WHOLE[path.suffix](path)
             except Exception as error:  # noqa: BLE001  # readers raise what they like
                 yield f"{relative} is half: {type(error).__name__}: {str(error)[:80]}"
+            if resumed and path.suffix == ".jsonl" and path.read_bytes()[-1:] not in (b"", b"\n"):
+                yield f"{relative} ends within a line"
     if resumed:
         yield from _pairs(folder)
 

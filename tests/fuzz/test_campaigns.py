@@ -75,6 +75,7 @@ def test_the_oracle_takes_what_keeps_them() -> None:
 def test_half_files_and_leftovers_are_seen(tmp_path: Path) -> None:
     (tmp_path / "results.jsonl").write_text('{"a": 1}\n{"b"')
     assert not files(tmp_path, resumed=False), "a last line without its end is allowed"
+    assert files(tmp_path, resumed=True) == ["results.jsonl ends within a line"]
     (tmp_path / "results.jsonl").write_text('{"a": 1}\n{"b"\n')
     (tmp_path / "plan.json").write_text('{"a": ')
     (tmp_path / ".regnet-edge-x").mkdir()
