@@ -271,6 +271,23 @@ def locked(lock_file: Path, *, wait: bool = True) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
+def alone(lock_file: Path, work: str) -> Iterator[None]:
+    """Nobody else does that work in the lock file's folder, which is made, within the block.
+
+    Raises RegNetEdgeError where somebody does already.
+    """
+    folder = lock_file.parent
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(lock_file, wait=False) as mine:
+        if not mine:
+            raise RegNetEdgeError(
+                f"another {work} fills {folder} at this moment; wait for it, or choose another --out"
+            )
+        yield
+
+
+@contextlib.contextmanager
 def turn(path: Path) -> Iterator[None]:
     """Nobody else looks at the pair at `path`, or replaces it, within the block; for short work only.
 

@@ -31,6 +31,7 @@ from .fit import SPLIT
 from .terms import Net, Tile, matrix
 
 PLAN_FILE, RESULTS_FILE, MODELS_FOLDER = "ladder.json", "results.jsonl", "models"
+LOCK_FILE, WORK = ".measuring.lock", "measuring"  # of who fills such a folder, and its name in a sentence
 ZOO = ("regnetx_200mf", "regnetx_400mf", "regnetx_800mf", "regnety_200mf", "regnety_400mf", "regnety_800mf")
 
 

@@ -71,6 +71,7 @@ def command(
     from regnet_edge.benchmarks import plan, workbench
     from regnet_edge.benchmarks.hosts import HostOptions
     from regnet_edge.benchmarks.law import ladder
+    from regnet_edge.files import alone
 
     settings = ladder.LadderSettings(
         target, workbench.precisions(precision), nets, resolution, seed, max_mf=max_mf
@@ -78,18 +79,21 @@ def command(
     how = plan.Plan(
         threads=(threads,), affinity=affinity, min_runs=min_runs, min_seconds=min_seconds, rounds=1, retries=1
     )
-    drawn = ladder.plan_in(out, settings)
-    _tell_plan(drawn, out, rounds, min_seconds + PROCESS_S)
-    results = out / ladder.RESULTS_FILE
-    if plan_only:
-        _end(out, results, None, as_json)
-        return
-    files = workbench.Files(out / ladder.MODELS_FOLDER, target, resolution)
     options = host_options(HostOptions(), host, (), https, open_browser, wait_s)
-    bench = workbench.Bench(host, how, ("regnet-edge", *sys.argv[1:]), _remark, options)
-    paths = ladder.make_all(drawn.rungs, lambda r: files.make(r.name, r.config, settings.precisions), _tell)
-    with bench.staying() as measure:
-        added = ladder.Climb(rounds, seed, results, _tell).run(paths, measure)
+    results = out / ladder.RESULTS_FILE
+    with alone(out / ladder.LOCK_FILE, ladder.WORK):
+        drawn = ladder.plan_in(out, settings)
+        _tell_plan(drawn, out, rounds, min_seconds + PROCESS_S)
+        if plan_only:
+            _end(out, results, None, as_json)
+            return
+        files = workbench.Files(out / ladder.MODELS_FOLDER, target, resolution)
+        bench = workbench.Bench(host, how, ("regnet-edge", *sys.argv[1:]), _remark, options)
+        paths = ladder.make_all(
+            drawn.rungs, lambda r: files.make(r.name, r.config, settings.precisions), _tell
+        )
+        with bench.staying() as measure:
+            added = ladder.Climb(rounds, seed, results, _tell).run(paths, measure)
     _end(out, results, added, as_json)
 
 

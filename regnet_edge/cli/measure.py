@@ -130,14 +130,17 @@ def command(**typed: Any) -> None:
 def _measured(options: Options) -> tuple[Path, int]:
     from regnet_edge.benchmarks import workbench
     from regnet_edge.benchmarks.law import ladder
+    from regnet_edge.files import alone
 
     (rungs, resolution), precisions = options.networks(), workbench.precisions(options.precision)
     click.echo(f"{len(rungs)} networks at {resolution} px in {', '.join(precisions)}", err=True)
     files = workbench.Files(options.out / ladder.MODELS_FOLDER, options.target, resolution)
     bench = workbench.Bench(options.host, options.plan(), ("regnet-edge", *sys.argv[1:]), _remark)
-    paths = ladder.make_all(rungs, lambda r: files.make(r.name, r.config, precisions), _tell)
     results = options.out / ladder.RESULTS_FILE
-    return results, ladder.Climb(options.rounds, options.seed, results, _tell).run(paths, bench.measure)
+    climb = ladder.Climb(options.rounds, options.seed, results, _tell)
+    with alone(options.out / ladder.LOCK_FILE, ladder.WORK):
+        paths = ladder.make_all(rungs, lambda r: files.make(r.name, r.config, precisions), _tell)
+        return results, climb.run(paths, bench.measure)
 
 
 def _tell(p: LadderProgress) -> None:

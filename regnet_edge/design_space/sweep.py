@@ -11,11 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from regnet_edge import codec
 from regnet_edge.errors import RegNetEdgeError, UsageError
-from regnet_edge.files import write_text
+from regnet_edge.files import alone, write_text
 from regnet_edge.reading import read_json_object
 
 from . import records
@@ -96,25 +94,20 @@ def sweep(
 ) -> Table:
     """Train what has no record in `out` yet, and return the table of all that has one.
 
-    Raises UsageError where the folder belongs to another population or another sweep is at work on it.
+    Raises UsageError where the folder belongs to another population, RegNetEdgeError where another sweep
+    is at work on it.
     """
     population.check()
-    out.mkdir(parents=True, exist_ok=True)
     mine = shard.take(population.subjects)
-    try:
-        with FileLock(out / f".{shard.file}.lock", timeout=0):
-            _claim(population, out)
-            left = remaining(mine, out, retry_failed=retry_failed)
-            done, begun = len(mine) - len(left), clock()
-            progress(Step(done, len(mine)))
-            for i, record in enumerate(run(population.task, left) if left else (), 1):
-                records.append(out / shard.file, [record])
-                pace = (clock() - begun) / i
-                progress(Step(done + i, len(mine), record, pace * (len(left) - i)))
-    except Timeout:
-        raise UsageError(
-            f"another sweep writes {out / shard.file}; wait for it or choose another --out"
-        ) from None
+    with alone(out / f".{shard.file}.lock", "sweep"):
+        _claim(population, out)
+        left = remaining(mine, out, retry_failed=retry_failed)
+        done, begun = len(mine) - len(left), clock()
+        progress(Step(done, len(mine)))
+        for i, record in enumerate(run(population.task, left) if left else (), 1):
+            records.append(out / shard.file, [record])
+            pace = (clock() - begun) / i
+            progress(Step(done + i, len(mine), record, pace * (len(left) - i)))
     return table(population, out)
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from regnet_edge import codec, weights
 from regnet_edge.errors import RegNetEdgeError, ToolError, UsageError
-from regnet_edge.files import locked, replacing, sha256_of, write_text
+from regnet_edge.files import alone, replacing, sha256_of, write_text
 from regnet_edge.reading import parse_json_object, read_text
 from regnet_edge.request import ModelSpec, WeightsRef
 from regnet_edge.training.batches import Batches, augment, generator
@@ -77,12 +77,7 @@ def train(
     with another plan's checkpoint, or with one at all without `resume`, or where another run is at work.
     """
     check_free(plan, out_dir)
-    _make(out_dir)
-    with _settings(plan), locked(out_dir / LOCK, wait=False) as alone:
-        if not alone:
-            raise RegNetEdgeError(
-                f"another run trains in {out_dir} at this moment; wait for it, or choose another --out"
-            )
+    with _settings(plan), alone(out_dir / LOCK, "training"):
         dataset = read(plan)
         images = Batches.of(dataset.train, plan, plan.canvas)
         evaluation = Batches.of(dataset.evaluation, plan)
@@ -96,13 +91,6 @@ def train(
             precise_batch_norm(run.result, images, plan)
         right = correct(run.result, evaluation, plan.preprocessing)
         return _finish(run, dataset, right, out_dir)
-
-
-def _make(out_dir: Path) -> None:
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RegNetEdgeError(f"cannot write {out_dir} ({error.strerror}); choose another folder") from error
 
 
 def measure(

@@ -12,11 +12,13 @@ from click.testing import CliRunner
 
 from regnet_edge.benchmarks import workbench
 from regnet_edge.benchmarks.doubles.simulated import SimulatedDevice
+from regnet_edge.benchmarks.law.ladder import LOCK_FILE, WORK
 from regnet_edge.benchmarks.record.measurement import Measurement
-from regnet_edge.cli import bootstrap, front, measure
+from regnet_edge.cli import bootstrap, cli, front, measure
 from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.design_space import records
 from regnet_edge.errors import RegNetEdgeError
+from regnet_edge.files import alone
 
 
 @pytest.fixture
@@ -60,6 +62,18 @@ def test_a_sample_of_a_space_is_measured_and_judged_and_goes_on_where_it_stopped
     found = json.loads(run("bootstrap", tmp_path / "results.jsonl", "--match", "flops", "--json"))
     assert set(found) == {"fp32", "int8"}
     assert {"depth", "width_2", "group_width_1"} <= {b["parameter"] for b in found["int8"]}
+
+
+@pytest.mark.parametrize("verb", ["measure", "ladder"])
+def test_two_never_fill_one_folder_at_once(tmp_path: Path, verb: str) -> None:
+    out = tmp_path / "out"
+    asked = {"measure": ("AnyNetX_A", "-n", "1"), "ladder": ("--plan-only", "--max-mf", "900")}[verb]
+    with alone(out / LOCK_FILE, WORK):
+        done = CliRunner().invoke(cli, [verb, *asked, "--out", str(out)])
+        assert isinstance(done.exception, RegNetEdgeError)
+        assert f"another measuring fills {out}" in str(done.exception)
+        assert [p.name for p in out.iterdir()] == [LOCK_FILE]
+    assert not list(out.iterdir())
 
 
 def test_a_trained_population_is_measured_as_it_was_trained_and_joined_in_a_front(

@@ -134,7 +134,7 @@ class TestOnDisk:
 
     def test_two_sweeps_never_write_one_file(self, population: Population, tmp_path: Path) -> None:
         def nested(task: Task, subjects: Sequence[TrainingSubject]) -> Iterator[Record]:
-            with pytest.raises(UsageError, match="another sweep writes"):
+            with pytest.raises(RegNetEdgeError, match=r"another sweep fills .*choose another --out"):
                 sweep(population, tmp_path, instant)
             yield from instant(task, subjects)
 

@@ -92,7 +92,7 @@ def scenarios(samples: Path) -> tuple[Scenario, ...]:
             "sweep",
             (
                 "sweep",
-                "AnyNetX_A:stem_width=8,strides=1/1/2/2,width=8..16/8,depth=1..2",
+                "AnyNetX_A:stem_width=8,strides=1/1/2/2,width=8-16,depth=1-2",
                 "--data",
                 "images",
                 "--nets",

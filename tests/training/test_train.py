@@ -126,7 +126,7 @@ class TestResume:
 
     def test_two_runs_do_not_train_in_one_folder_at_once(self, plan: TrainPlan, tmp_path: Path) -> None:
         def second(_: train_plan.Progress) -> None:
-            with pytest.raises(RegNetEdgeError, match=r"another run trains in .*choose another --out"):
+            with pytest.raises(RegNetEdgeError, match=r"another training fills .*choose another --out"):
                 train.train(replace(plan, seed=9), tmp_path, resume=True)
 
         train.train(replace(plan, epochs=1), tmp_path, progress=second)
