@@ -57,11 +57,14 @@ class Emulated:
 
     cpu: str = DEFAULT_CPU
 
+    def __str__(self) -> str:
+        return f"emulated AArch64 (qemu) {self.cpu}"
+
     def evaluator(self, artifact: Artifact) -> str:
         """The runtime, its version and what it ran on."""
         package = RUNTIMES[artifact.request.target]
         version = environments.recipe(NAME).version(package)
-        return f"{package} {version}, emulated AArch64 (qemu) {self.cpu}"
+        return f"{package} {version}, {self}"
 
     def check(self, artifact: Artifact) -> None:
         """Raise UsageError for a file that no runtime there takes."""

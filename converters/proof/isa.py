@@ -56,14 +56,13 @@ class IsaParity:
 
 
 def prove(
-    paths: Sequence[Path],
+    artifacts: Sequence[Artifact],
     machine: Emulated,
     images: Path | None,
     count: int,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None],
 ) -> list[IsaParity]:
     """Each file, run here and there; raises UsageError before the first run for one that cannot run there."""
-    artifacts = [Artifact.load(path) for path in paths]
     for artifact in artifacts:
         machine.check(artifact)
     drawn: dict[ModelSpec, Floats] = {}

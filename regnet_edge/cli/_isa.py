@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from regnet_edge.artifact import Artifact
     from regnet_edge.converters.guests.arm64 import Isa
     from regnet_edge.converters.proof.isa import IsaParity
 
@@ -18,21 +19,37 @@ COLUMNS = ("file", "run by", "images", "against this machine", "SQNR dB", "agree
 
 def verify_on(isa: Isa, paths: Sequence[Path], images: Path | None, count: int | None, as_json: bool) -> None:
     """Compare each file there with itself here; ends the program with exit code 1 where one differs."""
-    from regnet_edge.artifact import without_sidecars
+    from regnet_edge.artifact import Artifact, without_sidecars
     from regnet_edge.converters.guests import environments
     from regnet_edge.converters.guests.arm64 import DEFAULT_CPU, NAME, Emulated
     from regnet_edge.converters.proof.isa import DEFAULT_IMAGES, prove
 
     environments.require(NAME)
     machine = Emulated(isa.cpu or DEFAULT_CPU)
+    artifacts = _runnable([Artifact.load(path) for path in without_sidecars(paths)])
     wanted = DEFAULT_IMAGES if count is None else count
-    found = prove(without_sidecars(paths), machine, images, wanted)
+    found = prove(artifacts, machine, images, wanted, lambda name: _tell(f"running {name} on {machine}"))
     if as_json:
         _print_json(found)
     else:
         _print_table(found)
     if not all(parity.passed for parity in found):
         sys.exit(1)
+
+
+def _runnable(artifacts: Sequence[Artifact]) -> list[Artifact]:
+    """Those that run there; the others are named and left out, unless there is no other."""
+    from regnet_edge.converters.guests.arm64 import RUNTIMES
+
+    found = [a for a in artifacts if a.request.target in RUNTIMES]
+    for artifact in artifacts if found else ():
+        if artifact not in found:
+            _tell(f"left out: {artifact.path.name}, because .tflite, .onnx and .pte files alone run there")
+    return found or list(artifacts)
+
+
+def _tell(sentence: str) -> None:
+    click.echo(sentence, err=True)
 
 
 def _print_table(found: Sequence[IsaParity]) -> None:

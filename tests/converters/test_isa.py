@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,11 @@ from click.testing import CliRunner
 
 from regnet_edge.artifact import Artifact, Structure
 from regnet_edge.cli.verify import command
-from regnet_edge.converters.guests import arm64
+from regnet_edge.converters import target
+from regnet_edge.converters.guests import arm64, environments
 from regnet_edge.converters.guests.arm64 import Emulated, Isa
 from regnet_edge.converters.proof.isa import measure, quantum
+from regnet_edge.converters.run import convert
 from regnet_edge.errors import ToolError, UsageError
 from regnet_edge.request import Calibration, ExportRequest
 
@@ -61,6 +64,40 @@ def test_a_native_machine_takes_no_cpu(monkeypatch):
     assert Isa.parse("arm64") == Isa()
     with pytest.raises(UsageError, match="leave out :cortex-a76"):
         Isa.parse("arm64:cortex-a76")
+
+
+def test_on_an_arm64_machine_a_file_is_run_there_and_compared_with_the_definition(
+    tiny, tmp_path, monkeypatch
+):
+    [made] = convert([ExportRequest(tiny, "onnx")], tmp_path)
+    monkeypatch.setattr(arm64.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(Emulated, "run", lambda *_: pytest.fail("nothing is emulated there"))
+    done = CliRunner().invoke(command, [str(made.artifact.path), "--isa", "arm64", "-n", "4", "--json"])
+    assert done.exit_code == 0, done.output
+    [found] = json.loads(done.stdout)["files"]
+    assert found["parity"]["evaluator"].startswith("onnxruntime ")
+    assert "qemu" not in found["parity"]["evaluator"]
+
+
+def test_what_has_no_runtime_there_is_named_and_left_out(first, monkeypatch):
+    coreml = replace(first, path=first.path.with_suffix(".mlpackage"))
+    coreml = replace(coreml, request=replace(first.request, target="coreml"))
+    monkeypatch.setattr(arm64.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(environments, "require", lambda _: None)
+    for artifact in (first, coreml):
+        artifact.path.write_bytes(b"x")
+        Artifact.describe(artifact.path, artifact.request, first.structure, {}, 1.0).save()
+    monkeypatch.setattr(Emulated, "run", lambda _, a, images: np.tile(GRID[0], (len(images), 1)))
+    monkeypatch.setattr(type(target("onnx")), "run", lambda _, a, images: np.tile(GRID[0], (len(images), 1)))
+    paths = [str(p) for p in sorted(first.path.parent.iterdir())]
+    done = CliRunner().invoke(command, [*paths, "--isa", "arm64:cortex-a53", "-n", "2", "--json"])
+    assert done.exit_code == 0, (done.output, done.exception)
+    [found] = json.loads(done.stdout)["files"]
+    assert (found["file"], found["identical"], found["passed"]) == (str(first.path), True, True)
+    assert found["evaluator"].endswith("emulated AArch64 (qemu) cortex-a53")
+    assert "left out: a.mlpackage, because" in done.stderr
+    refused = CliRunner().invoke(command, [str(coreml.path), "--isa", "arm64"]).exception
+    assert isinstance(refused, UsageError)
 
 
 def test_a_missing_environment_and_a_target_without_runtime_are_one_sentence(first, tmp_path, monkeypatch):
