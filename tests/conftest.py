@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import settings
 
 from regnet_edge.artifact import Artifact
 from regnet_edge.config import RegNetConfig
+from regnet_edge.converters.guests.board import EmulatedBoard
 from regnet_edge.request import ExportRequest, ModelSpec, Preprocessing, WeightsRef
 
 settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
@@ -76,6 +78,31 @@ def shipped_artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Art
     assert [o.failure for o in outcomes] == [""] * len(requests)
     made = verify([o.artifact.path for o in outcomes if o.artifact], count=256)
     return {a.request.target: a for a in made}
+
+
+@pytest.fixture(scope="session")
+def arm64() -> Path:
+    """The emulated AArch64's folder, where it was made."""
+    from regnet_edge.converters.guests import environments
+
+    found = environments.find("arm64")
+    if found is None or not found.current:
+        pytest.skip("there is no emulated AArch64 here; make it with regnet-edge env create arm64")
+    return found.path
+
+
+@pytest.fixture(scope="session")
+def arm64_board(arm64: Path) -> Iterator[EmulatedBoard]:
+    """The emulated board, where this machine can run one."""
+    from regnet_edge.converters.guests.board import emulated_board
+    from regnet_edge.errors import ToolError
+
+    with contextlib.ExitStack() as running:
+        try:
+            started = running.enter_context(emulated_board())
+        except ToolError as error:
+            pytest.skip(str(error))
+        yield started
 
 
 @pytest.fixture

@@ -1,8 +1,12 @@
-"""A board over the system's OpenSSH, with a key or an agent: `ssh://user@host:port`."""
+"""A board over the system's OpenSSH, with a key or an agent: `ssh://user@host:port`.
+
+REGNET_EDGE_SSH_CONFIG names another file of ssh's settings than the user's own, as ssh -F does.
+"""
 
 from __future__ import annotations
 
 import io
+import os
 import shlex
 import shutil
 import subprocess
@@ -18,6 +22,7 @@ from regnet_edge.errors import DeviceError, UsageError
 from . import HostOptions
 from ._line import Finished, PythonHost, closing, finish
 
+CONFIG_VARIABLE = "REGNET_EDGE_SSH_CONFIG"
 UNREACHABLE = 255
 OPTIONS = (
     "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5",
@@ -122,5 +127,6 @@ def parse(rest: str) -> tuple[str, int | None]:
 
 def connect(rest: str, options: HostOptions) -> PythonHost:
     """The board, with --python or its own python3."""
-    line = SshLine(*parse(rest))
+    named = os.environ.get(CONFIG_VARIABLE, "")
+    line = SshLine(*parse(rest), ("-F", named) if named else ())
     return PythonHost(line, options.python or "python3", "ssh", line.where)

@@ -23,7 +23,19 @@ def device(machine: Machine) -> Json:
         "abi": platform.machine(),
         "ram_bytes": ram_bytes(machine),
         "clusters": clusters(machine),
+        "emulated": emulated(machine),
     }
+
+
+def emulated(machine: Machine) -> bool | None:
+    """True where qemu-user or its like runs this process, None where nothing tells.
+
+    An emulator answers for /proc/self and shows the program that it runs; below thread-self the kernel
+    shows the program that it runs itself: the emulator, which is built for another instruction set.
+    """
+    shown = machine.instruction_set("proc/self/exe")
+    true = machine.instruction_set("proc/thread-self/exe")
+    return True if shown and true and shown != true else None
 
 
 def soc(machine: Machine) -> str:

@@ -42,6 +42,15 @@ class Machine:
         except ValueError:
             return None
 
+    def instruction_set(self, path: str) -> bytes | None:
+        """The number of the one that a program is built for, from its ELF header; None for what is none."""
+        try:
+            with open(os.path.join(self.root, path), "rb") as stream:
+                header = stream.read(20)
+        except OSError:
+            return None
+        return header[18:20] if header[:4] == b"\x7fELF" and len(header) == 20 else None
+
     def each(self, pattern: str) -> list[str]:
         """Paths below the root that match, in order, without the root."""
         found = glob.glob(os.path.join(glob.escape(self.root), pattern))

@@ -19,6 +19,7 @@ def command() -> None:
     \b
     regnet-edge env create onnx-tf
     regnet-edge env list
+    regnet-edge env board
     """
 
 
@@ -79,3 +80,38 @@ def remove(name: str) -> None:
     from regnet_edge.converters.guests import environments
 
     click.echo(f"freed {environments.remove(name) / 1e6:.0f} MB")
+
+
+@command.command("board")
+@click.option(
+    "--cpu", default="", help="What qemu emulates: cortex-a53, cortex-a76 (default) or cortex-a710."
+)
+@click.option("--port", type=click.IntRange(1, 65535), help="Where its sshd listens; default: a free port.")
+def board(cpu: str, port: int | None) -> None:
+    """Start an emulated arm64 board with a real sshd on loopback, until Ctrl-C; then nothing of it is left.
+
+    For trying --host ssh:// without a board, as root on Linux 6.7 or newer, after env create arm64.
+    Latencies measured on it are invalid, and each record says why.
+
+    \b
+    regnet-edge env board --port 2222
+    """
+    import signal
+
+    from regnet_edge.benchmarks.hosts.ssh import CONFIG_VARIABLE
+    from regnet_edge.converters.guests.arm64 import CPUS, DEFAULT_CPU
+    from regnet_edge.converters.guests.board import emulated_board
+    from regnet_edge.errors import UnknownNameError
+
+    if cpu and cpu not in CPUS:
+        raise UnknownNameError("CPU", cpu, CPUS)
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # each leaves as little as Ctrl-C
+        signal.signal(sign, signal.default_int_handler)
+    with emulated_board(cpu or DEFAULT_CPU, port or 0) as started:
+        click.echo(f"the board: {started.address}, key {started.key}; Ctrl-C stops it")
+        click.echo(
+            f"next: {CONFIG_VARIABLE}={started.ssh_config} regnet-edge benchmark out/*.tflite "
+            f"--host {started.address}"
+        )
+        click.echo(f"or: ssh -F {started.ssh_config} board")
+        signal.pause()

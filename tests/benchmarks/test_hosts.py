@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
@@ -31,7 +32,9 @@ from regnet_edge.benchmarks.plan import Job, Plan, trials
 from regnet_edge.benchmarks.record.measurement import Measurement
 from regnet_edge.benchmarks.session import Session
 from regnet_edge.config import RegNetConfig
+from regnet_edge.converters.guests.board import EmulatedBoard
 from regnet_edge.errors import DeviceError, MeasurementError, UsageError
+from regnet_edge.files import sha256_of
 from regnet_edge.request import IMAGENET, ExportRequest, ModelSpec, WeightsRef
 
 CONFIG = RegNetConfig(depth=2, w0=8, wa=0, wm=2, group_width=8, num_classes=10).anynet()
@@ -86,24 +89,35 @@ def test_busy_share_is_between_two_readings() -> None:
 
 @dataclass(frozen=True)
 class Board:
-    """A real sshd on loopback, and the ssh options that reach it."""
+    """A real sshd on loopback, the ssh options that reach it, and the Python there that has the runtimes."""
 
     port: int
     options: tuple[str, ...]
+    python: str = sys.executable
+    emulated: bool | None = None
 
     def line(self, *options: str) -> ssh.SshLine:
         return ssh.SshLine(f"{getpass.getuser()}@127.0.0.1", self.port, options or self.options)
 
-    def host(self, python: str = sys.executable, *options: str) -> PythonHost:
+    def host(self, python: str = "", *options: str) -> PythonHost:
         line = self.line(*options)
-        return PythonHost(line, python, "ssh", line.where)
+        return PythonHost(line, python or self.python, "ssh", line.where)
 
 
-@pytest.fixture
-def board(ssh_keygen: str, sshd: str, tmp_path: Path) -> Iterator[Board]:
-    for name in ("host", "key", "stranger"):
-        keygen = [ssh_keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
-        subprocess.run(keygen, check=True)
+@pytest.fixture(params=["this machine's sshd", "the emulated board"])
+def board(request: pytest.FixtureRequest, ssh_keygen: str, tmp_path: Path) -> Iterator[Board]:
+    if request.param == "this machine's sshd":
+        with own_sshd(request.getfixturevalue("sshd"), tmp_path) as started:
+            yield started
+        return
+    emulated: EmulatedBoard = request.getfixturevalue("arm64_board")
+    yield Board(emulated.port, ("-F", str(emulated.ssh_config)), "python3", emulated=True)
+
+
+@contextlib.contextmanager
+def own_sshd(sshd: str, tmp_path: Path) -> Iterator[Board]:
+    for name in ("host", "key"):
+        make_key(tmp_path / name)
     shutil.copy(tmp_path / "key.pub", tmp_path / "authorized")
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
@@ -124,6 +138,11 @@ def board(ssh_keygen: str, sshd: str, tmp_path: Path) -> Iterator[Board]:
     finally:
         daemon.terminate()
         daemon.wait()
+
+
+def make_key(file: Path) -> None:
+    """A key pair without a password."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file)], check=True)
 
 
 def reach(key: Path) -> tuple[str, ...]:
@@ -155,13 +174,22 @@ def test_a_board_measures_over_ssh_and_is_left_clean(board: Board, onnx_net: Art
     [m] = measure(host, onnx_net)
     assert (m.device.transport, m.runtime.name) == ("ssh", "onnxruntime")
     assert m.device.ram_bytes > 0
+    assert m.device.emulated is board.emulated
+    assert ("emulated" in {r.rule for r in m.validity.reasons}) is bool(board.emulated)
     assert m.timing.runs >= 20
     assert 0 <= (host.busy() or 0) <= 1
-    assert (Path(line.folder) / "net.onnx").exists()
-    assert (Path(line.folder) / "runner.pyz").exists()
+    assert set(listed(board, line.folder)) == {"net.onnx", "runner.pyz"}
     host.close()
-    assert not Path(line.folder).exists()
+    assert listed(board, line.folder) == []
     assert not line.control.exists()
+
+
+def listed(board: Board, folder: str) -> list[str]:
+    """The names in a folder on the board, none where it is not there."""
+    line = board.line()
+    found = line.run(["ls", folder], timeout_s=60)
+    line.close()
+    return found.out.split()
 
 
 def test_a_folder_travels_whole(board: Board, tmp_path: Path) -> None:
@@ -169,13 +197,15 @@ def test_a_folder_travels_whole(board: Board, tmp_path: Path) -> None:
     (package / "Data").mkdir(parents=True)
     (package / "Data" / "weights.bin").write_bytes(bytes(range(256)) * 4000)
     line = board.line()
-    there = Path(line.push(package))
-    assert (there / "Data" / "weights.bin").read_bytes() == bytes(range(256)) * 4000
+    there = line.push(package)
+    counted = line.run(["sha256sum", f"{there}/Data/weights.bin"], timeout_s=60)
+    assert counted.out.split()[0] == sha256_of(package / "Data" / "weights.bin")
     line.close()
 
 
 def test_a_key_that_the_board_does_not_know_is_one_sentence(board: Board, tmp_path: Path) -> None:
-    host = board.host(sys.executable, *reach(tmp_path / "stranger"))
+    make_key(tmp_path / "stranger")
+    host = board.host("", *reach(tmp_path / "stranger"))
     with pytest.raises(DeviceError, match=r"cannot reach ssh://.*Permission denied.*; make `ssh .*` work"):
         host.device()
     host.close()
@@ -221,6 +251,13 @@ def test_an_ssh_address_is_read(rest: str, meant: tuple[str, int | None]) -> Non
 def test_any_other_ssh_address_is_refused(rest: str) -> None:
     with pytest.raises(UsageError):
         ssh.parse(rest)
+
+
+def test_ssh_settings_may_be_another_file_than_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGNET_EDGE_SSH_CONFIG", "/tmp/settings")
+    line = ssh.connect("//pi@board", HostOptions()).line
+    assert isinstance(line, ssh.SshLine)
+    assert "-F /tmp/settings -- pi@board" in " ".join(line.argv("true"))
 
 
 # ------------------------------------------------------------ adb

@@ -300,6 +300,19 @@ def test_a_device_is_described_by_what_its_files_say(tmp_path: Path) -> None:
     assert told["soc"] == "Example CPU"
     assert told["ram_bytes"] == 2048 * 1024
     assert told["os"].startswith("Example OS 1, ")
+    assert told["emulated"] is None
+
+
+@pytest.mark.parametrize(("shown", "true", "emulated"), [(183, 62, True), (183, 183, None), (40, None, None)])
+def test_a_process_whose_kernel_runs_another_instruction_set_is_emulated(
+    tmp_path: Path, shown: int, true: int | None, emulated: bool | None
+) -> None:
+    for place, number in (("self", shown), ("thread-self", true)):
+        if number is not None:
+            program = tmp_path / "proc" / place / "exe"
+            program.parent.mkdir(parents=True)
+            program.write_bytes(b"\x7fELF" + bytes(14) + number.to_bytes(2, "little") + bytes(44))
+    assert device(Machine(str(tmp_path)))["emulated"] is emulated
 
 
 def test_a_loop_slower_all_along_than_the_session_knows_it_is_told() -> None:
