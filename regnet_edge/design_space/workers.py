@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from regnet_edge.errors import DataError, RegNetEdgeError, ToolError, UsageError
+from regnet_edge.lifetime import end_with
 from regnet_edge.training.plan import Device
 
 from .population import Task, Trainer
@@ -105,7 +106,8 @@ class _Pool:
     def start(self, subject: TrainingSubject, tries: int = 1) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads and CUDA's state
         here, there = context.Pipe()
-        process = context.Process(target=_work, args=(self.make, self.task, self.device, there), daemon=True)
+        given = (os.getpid(), self.make, self.task, self.device, there)
+        process = context.Process(target=_work, args=given, daemon=True)
         process.start()
         there.close()
         here.send(subject)
@@ -137,8 +139,9 @@ class _Pool:
             self.dismiss(worker)
 
 
-def _work(make: Make, task: Task, device: Device, pipe: Connection) -> None:
-    """A worker's life: train what comes down the pipe until that closes."""
+def _work(parent: int, make: Make, task: Task, device: Device, pipe: Connection) -> None:
+    """A worker's life: train what comes down the pipe until that closes or the parent ends."""
+    end_with(parent)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     trainer = make(task, device)
     while True:

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from filelock import FileLock
 from PIL import Image
 
 from regnet_edge.cli.sweep import command
@@ -223,7 +224,33 @@ class Hopeless(Light):
         raise DataError("no images in nowhere; put some there")
 
 
+class Endless(Light):
+    """Holds a lock, and trains for ever."""
+
+    def record(self, subject: TrainingSubject) -> Record:
+        with FileLock(Path(self.task.data, "lock")):
+            Path(self.task.data, "begun").touch()
+            time.sleep(600)
+        raise AssertionError
+
+
+def train_for_ever(task: Task, population: Population) -> None:
+    list(workers.train_all(task, population.subjects, make=Endless))
+
+
 class TestWorkers:
+    def test_one_ends_with_a_sweep_that_is_killed(self, population: Population, tmp_path: Path) -> None:
+        asked = (replace(population.task, data=str(tmp_path)), population)
+        killed = multiprocessing.get_context("spawn").Process(target=train_for_ever, args=asked)
+        killed.start()
+        while not (tmp_path / "begun").exists():
+            assert killed.is_alive()
+            time.sleep(0.05)
+        killed.kill()
+        killed.join()
+        with FileLock(tmp_path / "lock", timeout=60):  # it ends with the process that holds it
+            pass
+
     def test_one_that_is_killed_loses_nothing(self, population: Population) -> None:
         found = workers.train_all(population.task, population.subjects, workers=2, make=Light)
         first = [next(found)]

@@ -17,7 +17,6 @@ import os
 import pkgutil
 import resource
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -25,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .forked import MODULES, fork_instead
 from .hook import sitecustomize as hook
 
 LIMIT_S = 120.0  # of a command that has little to do, on a busy machine
@@ -32,7 +32,6 @@ GRACE_S = 30.0  # to end after Ctrl-C
 MEMORY = 6 << 30  # bytes more than the campaign has itself
 FILE = 1 << 30  # bytes of any one file
 HOOK = str(Path(hook.__file__).parent)
-MODULES = "modules"
 HEAVY = ("scipy.optimize", "matplotlib.pyplot", "matplotlib.backends.backend_svg", "rich.table", "yaml",
          "jsonschema",
          "safetensors.torch", "torch", "PIL.Image", "regnet_edge.training.loop",
@@ -203,7 +202,7 @@ def _child(arguments: list[str], box: Path, death: Death, work: Callable[[], int
             ),
         )
         sys.argv = ["regnet-edge", *arguments]
-        _fork_instead()
+        fork_instead()
         hook.install()
         code = work()
     except BaseException:  # noqa: BLE001  # whatever came through is the fault that is looked for
@@ -232,75 +231,6 @@ def _main() -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     return 0
-
-
-def _fork_instead() -> None:
-    """The converting worker and a sweep's workers as forks of this process, which has their modules."""
-    import multiprocessing
-
-    from regnet_edge.converters import run
-
-    fork = multiprocessing.get_context("fork")
-    multiprocessing.get_context = lambda method=None: fork  # type: ignore[assignment, misc]
-    run.subprocess = _Subprocess  # type: ignore[attr-defined, assignment]
-
-
-class _Forked:
-    """As much of subprocess.Popen as `converters.run` takes of its worker."""
-
-    def __init__(self, command: Sequence[str], *, stderr: io.BufferedRandom, **_: object) -> None:
-        to_it, from_it = os.pipe(), os.pipe()
-        owner = os.getpid()
-        self.pid = os.fork()
-        self.returncode: int | None = None
-        if self.pid == 0:
-            self._work(owner, to_it, from_it, stderr)
-        os.close(to_it[0])
-        os.close(from_it[1])
-        self.stdin, self.stdout = open(to_it[1], "w"), open(from_it[0])  # noqa: SIM115  # as Popen
-
-    def _work(
-        self, owner: int, to_it: tuple[int, int], from_it: tuple[int, int], stderr: io.BufferedRandom
-    ) -> None:
-        from regnet_edge.converters import worker
-
-        code = 1
-        try:
-            os.setsid()
-            for old, new in ((to_it[0], 0), (from_it[1], 1), (stderr.fileno(), 2)):
-                os.dup2(old, new)
-            os.close(to_it[1])
-            sys.stdin = open(0, closefd=False)  # noqa: SIM115
-            sys.argv = ["worker", str(owner)]
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            worker.main()
-            code = 0
-        except BaseException:  # noqa: BLE001  # its last words
-            traceback.print_exc()
-        finally:
-            _tell_modules()
-            os._exit(code)
-
-    def wait(self) -> int:
-        if self.returncode is None:
-            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        return self.returncode
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(subprocess, name)
-
-
-def _tell_modules() -> None:
-    place = Path(os.environ["HOME"], MODULES)
-    before = place.read_text().split() if place.exists() else []
-    place.write_text("\n".join(sorted({*before, *sys.modules} - {"__main__"})))
-
-
-class _Subprocess:
-    """In the place of the module in `converters.run`."""
-
-    PIPE = subprocess.PIPE
-    Popen = _Forked
 
 
 def _left_out(names: Sequence[str]) -> Callable[[str, list[str]], list[str]]:
