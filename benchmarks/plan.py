@@ -141,6 +141,11 @@ class Trial:
         return (request.batch, request.model.config.in_channels, side, side)
 
     @property
+    def takes_pixels(self) -> bool:
+        """Whether the file of ours takes bytes, NHWC, and normalizes them itself."""
+        return isinstance(self.artifact, Artifact) and self.artifact.request.takes_pixels
+
+    @property
     def subject(self) -> MeasuredArtifact:
         """The file; a baseline is the definition in fp32, whatever the artifact's precision is."""
         a = self.artifact
@@ -177,7 +182,8 @@ class Job:
     artifact is a path on the target. cpus are those it may use, fastest first; [] is any. If not
     exact, the `threads` quietest of them are taken. input_shape is NCHW; the input is
     x[i] = (i * 2654435761 mod 2^32) / 2^30 - 2 in that order. reference_ns is the usual time of the
-    runner's fixed loop on these CPUs, None where it is not known yet.
+    runner's fixed loop on these CPUs, None where it is not known yet. takes_pixels is for the app, whose
+    runtimes do not all tell a file's input type.
     """
 
     version: int
@@ -196,6 +202,7 @@ class Job:
     input_shape: tuple[int, ...]
     want_output: bool = False
     reference_ns: int | None = None
+    takes_pixels: bool = False
 
 
 JOB_VERSION = 1
@@ -209,7 +216,7 @@ def job_of(
     return Job(
         JOB_VERSION, trial.runtime, path, trial.subject.precision, plan.mode, trial.threads, cpus, exact,
         plan.accelerator, plan.min_runs, MAX_RUNS, plan.min_seconds, plan.max_seconds, trial.input_shape,
-        want_output,
+        want_output, takes_pixels=trial.takes_pixels,
     )  # fmt: skip
 
 

@@ -108,7 +108,6 @@ def is_package(path: Path) -> bool:
 def check_runtime(artifact: Artifact, base: Marker, *, force: bool = False) -> None:
     """Raise ArtifactError where the base packs no runtime for the file, or one not known to read it."""
     name, target = artifact.path.name, artifact.request.target
-    _check_embeds_nothing(artifact)
     packed = base.runtimes.get(target)
     if packed is None:
         raise ArtifactError(
@@ -124,13 +123,6 @@ def check_runtime(artifact: Artifact, base: Marker, *, force: bool = False) -> N
                 f"{name} was made by {tool} {made}; the runtime in the base APK ({packed.version}) was "
                 f"tried with files up to {newest}: build a newer base, or pass --force"
             )
-
-
-def _check_embeds_nothing(artifact: Artifact) -> None:
-    if embed := ", ".join(artifact.request.embed):
-        raise UsageError(
-            f"{artifact.path.name} embeds {embed}, and the app does that itself; convert it without --embed"
-        )
 
 
 def _unused(base: Marker, targets: Iterable[str]) -> set[str]:
@@ -194,8 +186,6 @@ def into_project(
         raise UsageError(
             f"{project} is no Android project of regnet-edge; give the folder apps/android of a checkout"
         )
-    for artifact in artifacts:
-        _check_embeds_nothing(artifact)
     assets = project / ASSETS
     with replacing(assets) as scratch:
         layout.lay_out(artifacts, scratch, images=images, weights=weights, force=force)

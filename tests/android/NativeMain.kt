@@ -120,8 +120,8 @@ object NativeMain {
         }
 
         private fun logits(model: Model, golden: Golden): List<Float> =
-            runtimes.of(model.target).open(model.file, model.inputShape, 1).use { network ->
-                List(IMAGES) { network.logitsOf(golden.testInput(it)).toList() }.flatten()
+            runtimes.of(model.target).open(model.file, model.input, 1).use { network ->
+                List(IMAGES) { network.logitsOf(model.batchOf(golden.testPixels(it))).toList() }.flatten()
             }
 
         /** What the app says of a copy whose weights were changed (most of an fp32 file is weights): it must not pass. */

@@ -87,10 +87,9 @@ def test_the_app_is_installed_measures_what_was_pushed_and_its_records_come_back
         f'java @"{ARGUMENTS}" "$out" "$8" > "$ROOT/logcat" 2>&1\necho "Status: ok"',
     )  # fmt: skip
     plug_in(root)
-    files = [
-        str(f) for f in sorted((BUILD / "bundle/models").glob("*-int8.*")) if f.suffix in (".tflite", ".pte")
-    ]
-    assert len(files) == 2
+    shapes = ("int8.tflite", "int8.pte", "normalize-softmax.pte")  # the last takes pixels
+    files = [str(f) for f in (BUILD / "native-bundle/models").iterdir() if f.name.endswith(shapes)]
+    assert len(files) == 3
     words = [
         "--host",
         "adb",
@@ -102,6 +101,7 @@ def test_the_app_is_installed_measures_what_was_pushed_and_its_records_come_back
         "1",
         "--affinity",
         "any",
+        "--check-output",
     ]
     out = tmp_path / "phone.jsonl"
     done = CliRunner().invoke(cli, ["benchmark", *files, *words, "-o", str(out)])
@@ -111,6 +111,7 @@ def test_the_app_is_installed_measures_what_was_pushed_and_its_records_come_back
     records = read_lines(out)
     assert {r.artifact.target for r in records} == {"tflite", "executorch"}
     assert {r.device.transport for r in records} == {"adb"}
+    assert all(r.parity is not None and r.parity.sqnr_db > 35 for r in records)
     assert all(len(r.timing.samples_ns) + len(r.timing.set_aside_ns) >= 20 for r in records)
     assert "measuring" in (root / "logcat").read_text()
     assert not (root / "data/local/tmp/regnet-edge").exists()

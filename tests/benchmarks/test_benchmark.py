@@ -202,6 +202,10 @@ def test_a_job_says_everything_that_a_target_needs(make_artifact: MakeArtifact) 
     job = job_of(trial, Plan(), (Cluster((0, 1)),), "/there/net.tflite")
     assert (job.runtime, job.threads, job.cpus, job.exact) == ("litert", 1, (0, 1), False)
     assert job.input_shape == (1, 3, 32, 32)
+    assert not job.takes_pixels
+    assert isinstance(trial.artifact, Artifact)
+    pixels = replace(trial.artifact, request=replace(trial.artifact.request, embed=("normalize",)))
+    assert job_of(replace(trial, artifact=pixels), Plan(), (), "/there/net.pte").takes_pixels
     text = json.loads(codec.canonical(job))
     jsonschema.validate(text, schema.job_schema())
 

@@ -18,6 +18,7 @@ import io.github.regnet_edge.model.Golden
 import io.github.regnet_edge.model.objects
 import io.github.regnet_edge.preprocessing.Pixels
 import io.github.regnet_edge.record.json
+import io.github.regnet_edge.runtime.Input
 import io.github.regnet_edge.runtime.Network
 import io.github.regnet_edge.runtime.Runtime
 import io.github.regnet_edge.runtime.RuntimeFailure
@@ -104,7 +105,7 @@ class FakeRuntime(
 
     override fun version() = "0"
 
-    override fun open(file: File, shape: LongArray, threads: Int): Network {
+    override fun open(file: File, input: Input, threads: Int): Network {
         if (file.length() < 100) throw RuntimeFailure("$label 0 cannot open ${file.name}: it is damaged.")
         return object : Network {
             private var image = FloatArray(0)

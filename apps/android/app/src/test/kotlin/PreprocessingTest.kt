@@ -4,6 +4,7 @@ import io.github.regnet_edge.model.objects
 import io.github.regnet_edge.preprocessing.PictureReader
 import io.github.regnet_edge.preprocessing.Preprocessing
 import org.json.JSONObject
+import org.junit.Assert.assertArrayEquals
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.junit.Test
@@ -45,6 +46,15 @@ class PreprocessingTest {
             File(folder, case.getString("pixels")).readBytes().contentEquals(found.bytes)
         }
         assertEquals(png.size, same)
+    }
+
+    @Test
+    fun `a tensor gives back the pixels that it was made of`() {
+        for (case in cases) {
+            val how = Preprocessing.of(case.getJSONObject("preprocessing"))
+            val fitted = how.fit(PictureReader { File(folder, case.getString("picture")).inputStream() }.read())
+            assertArrayEquals(case.getString("name"), how.planes(fitted), how.pixelsOf(how.normalize(fitted)), 0f)
+        }
     }
 
     @Test

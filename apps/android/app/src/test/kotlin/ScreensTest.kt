@@ -18,7 +18,6 @@ import io.github.regnet_edge.Flow.Companion.texts
 import io.github.regnet_edge.history.RecordProvider
 import io.github.regnet_edge.preprocessing.Pixels
 import io.github.regnet_edge.share.ShareActivity
-import org.json.JSONArray
 import org.json.JSONObject
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -346,9 +345,6 @@ class ScreensTest {
         assertTrue("not the file its sidecar describes" in add(cut, cutSidecar))
         cutSidecar.writeText(sidecar.readText().replaceFirst("\"version\": 2", "\"version\": 9"))
         assertTrue("update the app" in add(cut, cutSidecar))
-        val embeds = JSONObject(sidecar.readText()).apply { getJSONObject("request").put("embed", JSONArray(listOf("normalize"))) }
-        cutSidecar.writeText(embeds.toString())
-        assertTrue("convert it without --embed" in add(cut, cutSidecar))
         val renamed = File(flow.folder, "my net.tflite").apply { writeBytes(model.readBytes()) }
         val renamedSidecar = File(renamed.path + ".json").apply { writeBytes(sidecar.readBytes()) }
         assertTrue("renamed together", "my net.tflite was added" in add(renamed, renamedSidecar))

@@ -2,7 +2,9 @@ package io.github.regnet_edge.benchmark
 
 import io.github.regnet_edge.Failure
 import io.github.regnet_edge.record.json
+import io.github.regnet_edge.runtime.Input
 import org.json.JSONObject
+import kotlin.math.floor
 
 /** What to measure, as the command line tells it (schemas/job.schema.json); the app's own screens make the same. */
 data class Job(
@@ -20,9 +22,10 @@ data class Job(
     val inputShape: List<Int> = emptyList(),
     val wantOutput: Boolean = false,
     val referenceNs: Long? = null,
+    val takesPixels: Boolean = false,
 ) {
-    /** N, C, H, W as the runtimes take it. */
-    val shape: LongArray get() = LongArray(inputShape.size) { inputShape[it].toLong() }
+    /** What the file takes. */
+    val input: Input get() = Input(LongArray(inputShape.size) { inputShape[it].toLong() }, takesPixels)
 
     /** The record's `plan`; one process measures, [round] and [attempt] count visits. */
     fun measuredPlan(cooldownS: Double, round: Int, attempt: Int): JSONObject = json(
@@ -50,7 +53,7 @@ data class Job(
                 plan.getInt("threads"), ints(plan, "cpus"), plan.getBoolean("exact"), plan.getInt("min_runs"),
                 plan.getInt("max_runs"), plan.getDouble("min_seconds"), plan.getDouble("max_seconds"),
                 ints(plan, "input_shape"), plan.optBoolean("want_output"),
-                if (plan.isNull("reference_ns")) null else plan.getLong("reference_ns"),
+                if (plan.isNull("reference_ns")) null else plan.getLong("reference_ns"), plan.optBoolean("takes_pixels"),
             )
         }
 
@@ -72,6 +75,12 @@ class RefusedJob(sentence: String) : Failure(sentence)
 /** The input every target computes by itself: x[i] = (i * 2654435761 mod 2^32) / 2^30 - 2, in NCHW. */
 fun fixedImage(shape: List<Int>): FloatArray = FloatArray(shape.reduce(Int::times)) { i ->
     (((i * 2654435761L) and 0xffffffffL) / (1L shl 30).toDouble() - 2).toFloat()
+}
+
+/** What a file is measured with: the fixed image, or the pixels floor(64 (x + 2)). */
+fun fixedInput(job: Job): FloatArray {
+    val image = fixedImage(job.inputShape)
+    return if (job.takesPixels) FloatArray(image.size) { minOf(255.0, floor(64 * (image[it] + 2.0))).toFloat() } else image
 }
 
 /** The clocks of a measurement; tests give one that costs no time. */

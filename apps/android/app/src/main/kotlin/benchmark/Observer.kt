@@ -18,9 +18,9 @@ class Observer(private val machine: Machine, private val pin: Pin, private val g
         val reference = FixedLoop(clock).referenceNs()
         val before = machine.look("before", 0, reference)
         val rss = machine.statusBytes("VmRSS")
-        val image = fixedImage(job.inputShape)
+        val image = fixedInput(job)
         lateinit var network: Network
-        val loadNs = timed(clock) { network = runtime.open(File(job.artifact), job.shape, job.threads) }
+        val loadNs = timed(clock) { network = runtime.open(File(job.artifact), job.input, job.threads) }
         return network.use {
             it.feed(image)
             val rssLoaded = machine.statusBytes("VmRSS")

@@ -31,7 +31,8 @@ data class SessionPlan(
 
     internal fun job(visit: Visit, runtime: Runtime, referenceNs: Long?) = Job(
         runtime.name, visit.model.file.path, visit.model.precision, mode, visit.threads, cpus, cpus.isNotEmpty(), minRuns,
-        Job.MAX_RUNS, minSeconds, maxSeconds, visit.model.inputShape.map(Long::toInt), referenceNs = referenceNs,
+        Job.MAX_RUNS, minSeconds, maxSeconds, visit.model.input.shape.map(Long::toInt), referenceNs = referenceNs,
+        takesPixels = visit.model.input.pixels,
     )
 }
 

@@ -35,13 +35,13 @@ class Classifier(private val runtimes: Runtimes, private val ns: () -> Long = Sy
     fun classify(picture: Pixels, model: Model, threads: Int = 1): Answer {
         val runtime = runtimes.of(model.target)
         val began = ns()
-        val input = model.batched(model.preprocessing.tensor(picture))
+        val input = model.batchOf(model.preprocessing.fit(picture))
         val preprocessed = ns()
         val network = network(model, runtime, threads, input)
         val fed = ns()
-        val logits = network.logitsOf(input)
+        val given = network.logitsOf(input).copyOf(model.classes)
         val ran = ns()
-        val top = top(logits.copyOf(model.classes), model)
+        val top = top(if (model.givesProbabilities) given else softmax(given), model)
         return Answer(model, runtime, top, (preprocessed - began) / MS, (ran - fed) / MS, (ns() - ran) / MS)
     }
 
@@ -57,14 +57,12 @@ class Classifier(private val runtimes: Runtimes, private val ns: () -> Long = Sy
     /** An open model; its first run, in which runtimes still pack weights, is over. */
     private fun network(model: Model, runtime: Runtime, threads: Int, input: FloatArray): Network =
         opened.getOrPut(key(model, threads)) {
-            runtime.open(model.file, model.inputShape, threads).also { it.logitsOf(input) }
+            runtime.open(model.file, model.input, threads).also { it.logitsOf(input) }
         }
 
-    private fun top(logits: FloatArray, model: Model): List<Guess> {
-        val probabilities = softmax(logits)
-        return probabilities.indices.sortedByDescending { probabilities[it] }.take(SHOWN)
+    private fun top(probabilities: FloatArray, model: Model): List<Guess> =
+        probabilities.indices.sortedByDescending { probabilities[it] }.take(SHOWN)
             .map { Guess(model.label(it), it, probabilities[it]) }
-    }
 
     private companion object {
         const val SHOWN = 5

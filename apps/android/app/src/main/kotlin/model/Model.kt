@@ -1,7 +1,9 @@
 package io.github.regnet_edge.model
 
 import io.github.regnet_edge.Failure
+import io.github.regnet_edge.preprocessing.Pixels
 import io.github.regnet_edge.preprocessing.Preprocessing
+import io.github.regnet_edge.runtime.Input
 import org.json.JSONException
 import org.json.JSONObject
 import java.io.File
@@ -42,15 +44,30 @@ class Model(
     val labels: List<String> = spec.optJSONArray("labels").let { list -> List(list?.length() ?: 0) { list!!.getString(it) } }
     val classes: Int = spec.getJSONObject("config").optInt("num_classes", 1000)
 
-    /** N, C, H, W. */
-    val inputShape: LongArray
-        get() = longArrayOf(
-            batch.toLong(), preprocessing.channels.toLong(),
-            preprocessing.resolution.toLong(), preprocessing.resolution.toLong(),
+    private val embeds = request.optJSONArray("embed").let { list -> List(list?.length() ?: 0) { list!!.getString(it) } }
+
+    /** Whether the file answers with probabilities instead of logits. */
+    val givesProbabilities: Boolean = "softmax" in embeds
+
+    /** What the file takes: normalized values, or pixels that it normalizes itself. */
+    val input: Input
+        get() = Input(
+            longArrayOf(
+                batch.toLong(), preprocessing.channels.toLong(),
+                preprocessing.resolution.toLong(), preprocessing.resolution.toLong(),
+            ),
+            pixels = "normalize" in embeds,
         )
 
-    /** One image as a whole batch. */
-    fun batched(image: FloatArray): FloatArray = FloatArray(batch * image.size) { image[it % image.size] }
+    /** A fitted picture as what the file takes, the whole batch. */
+    fun batchOf(fitted: Pixels): FloatArray =
+        batched(if (input.pixels) preprocessing.planes(fitted) else preprocessing.normalize(fitted))
+
+    /** The input tensor of an image as what the file takes, the whole batch. */
+    fun batchOf(normalized: FloatArray): FloatArray =
+        batched(if (input.pixels) preprocessing.pixelsOf(normalized) else normalized)
+
+    private fun batched(image: FloatArray) = FloatArray(batch * image.size) { image[it % image.size] }
 
     /** A class's name, or its number where it has none. */
     fun label(index: Int): String = labels.getOrNull(index) ?: "class $index"
@@ -92,9 +109,6 @@ class Model(
             val json = JSONObject(sidecar)
             val version = json.optInt("version")
             if (version != SIDECAR_VERSION) throw ModelFailure(otherVersion(file.name, version))
-            if (json.getJSONObject("request").optJSONArray("embed").let { it != null && it.length() > 0 }) throw ModelFailure(
-                "${file.name} embeds steps that this app does itself; convert it without --embed.",
-            )
             Model(file, json, golden, key, bundled)
         } catch (error: JSONException) {
             throw ModelFailure("${file.name}.json is not a sidecar (${error.message}); add the one that convert wrote.")

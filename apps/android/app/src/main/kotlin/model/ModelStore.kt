@@ -125,8 +125,8 @@ class ModelStore(
 
     private fun check(model: Model) {
         try {
-            runtimes.of(model.target).open(model.file, model.inputShape, threads = 1).use { network ->
-                val logits = network.logitsOf(FloatArray(model.inputShape.reduce(Long::times).toInt()))
+            runtimes.of(model.target).open(model.file, model.input, threads = 1).use { network ->
+                val logits = network.logitsOf(FloatArray(model.input.size))
                 if (logits.size != model.batch * model.classes || !logits.all(Float::isFinite)) {
                     throw ModelFailure("${model.name} does not give ${model.classes} finite logits; convert it again.")
                 }

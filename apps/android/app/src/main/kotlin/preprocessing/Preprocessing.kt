@@ -35,15 +35,20 @@ class Preprocessing(
     }
 
     /** The input tensor of a fitted picture: float32, channels x resolution x resolution. */
-    fun normalize(fitted: Pixels): FloatArray {
+    fun normalize(fitted: Pixels): FloatArray = perChannel(planes(fitted)) { value, c -> (value / 255f - mean[c]) / std[c] }
+
+    /** The pixels, 0 to 255, that an input tensor was made of; both are channels x resolution x resolution. */
+    fun pixelsOf(input: FloatArray): FloatArray =
+        perChannel(input) { value, c -> round((value * std[c] + mean[c]) * 255f).coerceIn(0f, 255f) }
+
+    /** A fitted picture's pixels, 0 to 255, channels x resolution x resolution. */
+    fun planes(fitted: Pixels): FloatArray {
         val plane = resolution * resolution
-        val out = FloatArray(channels * plane)
-        for (i in 0 until plane) for (c in 0 until channels) {
-            val value = (fitted.bytes[i * channels + c].toInt() and 0xff).toFloat() / 255f
-            out[c * plane + i] = (value - mean[c]) / std[c]
-        }
-        return out
+        return FloatArray(channels * plane) { (fitted.bytes[it % plane * channels + it / plane].toInt() and 0xff).toFloat() }
     }
+
+    private inline fun perChannel(values: FloatArray, change: (Float, Int) -> Float) =
+        FloatArray(values.size) { change(values[it], it / (resolution * resolution)) }
 
     /** Both steps. */
     fun tensor(picture: Pixels): FloatArray = normalize(fit(picture))

@@ -16,12 +16,12 @@ class ExecuTorch : Runtime {
     /** The library tells no version of its own: the build's is stated, once its classes are seen to load. */
     override fun version(): String = BuildConfig.EXECUTORCH.also { ExecuTorchRuntime.getRegisteredBackends() }
 
-    override fun open(file: File, shape: LongArray, threads: Int): Network {
+    override fun open(file: File, input: Input, threads: Int): Network {
         try {
             val module = Module.load(file.path, Module.LOAD_MODE_MMAP, threads)
             val code = module.loadMethod(FORWARD)
             if (code != 0) throw IllegalStateException("error $code while loading its method $FORWARD")
-            return ExecuTorchNetwork(module, shape)
+            return ExecuTorchNetwork(module, input)
         } catch (error: RuntimeException) {
             throw RuntimeFailure(
                 "ExecuTorch ${version()} cannot open ${file.name}: ${reason(error)}. The file is damaged, or " +
@@ -34,12 +34,13 @@ class ExecuTorch : Runtime {
 
 private const val FORWARD = "forward"
 
-private class ExecuTorchNetwork(private val module: Module, private val shape: LongArray) : Network {
+private class ExecuTorchNetwork(private val module: Module, private val taken: Input) : Network {
     private var input: EValue? = null
     private var output: Array<EValue> = emptyArray()
 
     override fun feed(image: FloatArray) {
-        input = EValue.from(Tensor.fromBlob(image, shape))
+        val tensor = if (taken.pixels) Tensor.fromBlobUnsigned(taken.bytes(image), taken.channelsLast) else Tensor.fromBlob(image, taken.shape)
+        input = EValue.from(tensor)
     }
 
     override fun run() {

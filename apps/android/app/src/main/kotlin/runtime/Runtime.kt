@@ -18,13 +18,38 @@ interface Runtime {
     /** The version that is packed; throws LinkageError where it is not packed. */
     fun version(): String
 
-    /** Load a file that takes float32 of [shape] (N, C, H, W); throws [RuntimeFailure] with a sentence. */
-    fun open(file: File, shape: LongArray, threads: Int): Network
+    /** Load a file; throws [RuntimeFailure] with a sentence. */
+    fun open(file: File, input: Input, threads: Int): Network
+}
+
+/**
+ * What a file takes: float32 of [shape] (N, C, H, W), or the [pixels] themselves, bytes in the order N, H, W, C. Values are
+ * handed on as NCHW floats in both cases, a pixel's from 0 to 255.
+ */
+class Input(val shape: LongArray, val pixels: Boolean = false) {
+    val size: Int get() = shape.reduce(Long::times).toInt()
+
+    /** N, H, W, C. */
+    val channelsLast: LongArray get() = longArrayOf(shape[0], shape[2], shape[3], shape[1])
+
+    /** Each value of an NCHW image, in the order N, H, W, C. */
+    inline fun eachChannelsLast(image: FloatArray, use: (Float) -> Unit) {
+        val (n, c, h, w) = shape.map(Long::toInt)
+        for (i in 0 until n) for (p in 0 until h * w) for (j in 0 until c) use(image[(i * c + j) * h * w + p])
+    }
+
+    /** NCHW values from 0 to 255 as bytes in the order N, H, W, C. */
+    fun bytes(image: FloatArray): ByteArray {
+        val out = ByteArray(image.size)
+        var at = 0
+        eachChannelsLast(image) { out[at++] = it.toInt().toByte() }
+        return out
+    }
 }
 
 /** A loaded file: fed once, run often. */
 interface Network : Closeable {
-    /** Take float32 NCHW as the input of every run. */
+    /** Take NCHW values as the input of every run: normalized, or pixels from 0 to 255 where the file takes those. */
     fun feed(image: FloatArray)
 
     /** One inference. */

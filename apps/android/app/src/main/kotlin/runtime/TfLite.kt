@@ -19,11 +19,11 @@ class TfLite : Runtime {
 
     override fun version(): String = TensorFlowLite.runtimeVersion()
 
-    override fun open(file: File, shape: LongArray, threads: Int): Network {
+    override fun open(file: File, input: Input, threads: Int): Network {
         val options = Interpreter.Options().setNumThreads(threads).setUseXNNPACK(true)
         val mapped = FileInputStream(file).use { it.channel.map(FileChannel.MapMode.READ_ONLY, 0, it.channel.size()) }
         try {
-            return TfLiteNetwork(Interpreter(mapped, options))
+            return TfLiteNetwork(Interpreter(mapped, options), input)
         } catch (error: RuntimeException) { // its constructor throws IllegalArgument- and IllegalStateException
             throw RuntimeFailure(
                 "TFLite ${version()} cannot open ${file.name}: ${reason(error)}. The file is damaged, or made " +
@@ -34,18 +34,15 @@ class TfLite : Runtime {
     }
 }
 
-private class TfLiteNetwork(private val interpreter: Interpreter) : Network {
+private class TfLiteNetwork(private val interpreter: Interpreter, private val taken: Input) : Network {
     private val entry: Tensor = interpreter.getInputTensor(0)
     private val exit: Tensor = interpreter.getOutputTensor(0)
     private val input = direct(entry.numBytes())
     private val output = direct(exit.numBytes())
 
     override fun feed(image: FloatArray) {
-        val (_, height, width, channels) = entry.shape().toList()
         input.rewind()
-        for (y in 0 until height) for (x in 0 until width) for (c in 0 until channels) {
-            put(image[(c * height + y) * width + x])
-        }
+        taken.eachChannelsLast(image, ::put)
     }
 
     private fun put(value: Float) {
@@ -53,7 +50,8 @@ private class TfLiteNetwork(private val interpreter: Interpreter) : Network {
             input.putFloat(value)
         } else {
             val q = entry.quantizationParams()
-            input.put((round(value / q.scale) + q.zeroPoint).toInt().coerceIn(limits(entry.dataType())).toByte())
+            val step = if (taken.pixels) value else round(value / q.scale) + q.zeroPoint
+            input.put(step.toInt().coerceIn(limits(entry.dataType())).toByte())
         }
     }
 

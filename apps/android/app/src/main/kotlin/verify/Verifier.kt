@@ -1,5 +1,6 @@
 package io.github.regnet_edge.verify
 
+import io.github.regnet_edge.classify.softmax
 import io.github.regnet_edge.model.Golden
 import io.github.regnet_edge.model.Model
 import io.github.regnet_edge.model.ModelFailure
@@ -38,16 +39,17 @@ class Verifier(
         val golden = Golden.read(
             model.golden ?: throw ModelFailure("${model.name} came without golden data, so nothing can be proved here."),
         )
-        return runtime.open(model.file, model.inputShape, threads = 1).use { network -> compare(model, golden, network) }
+        return runtime.open(model.file, model.input, threads = 1).use { network -> compare(model, golden, network) }
     }
 
     private fun compare(model: Model, golden: Golden, network: Network): Proof {
         val inputs = golden.inputs
         val all = inputs.size + golden.testLabels.size
         val tally = Tally()
-        for ((i, wanted) in (golden.logits + golden.testLogits).withIndex()) {
-            val input = if (i < inputs.size) inputs[i] else golden.testInput(i - inputs.size)
-            tally.add(wanted, network.logitsOf(model.batched(input)).copyOf(model.classes), golden.testLabels.getOrNull(i - inputs.size))
+        for ((i, logits) in (golden.logits + golden.testLogits).withIndex()) {
+            val input = if (i < inputs.size) model.batchOf(inputs[i]) else model.batchOf(golden.testPixels(i - inputs.size))
+            val wanted = if (model.givesProbabilities) softmax(logits) else logits
+            tally.add(wanted, network.logitsOf(input).copyOf(model.classes), golden.testLabels.getOrNull(i - inputs.size))
             progress(i + 1, all)
         }
         return tally.proof(preprocessingFailures(golden) + gateFailures(model, golden, tally))
