@@ -59,10 +59,15 @@ def match(folders: Sequence[str], labels: Sequence[str], num_classes: int) -> Cl
         by_id = all(_id(folder) in ids for folder in folders)
         return ClassMap(folders, tuple(meant[f][0] for f in folders), "WordNet ids" if by_id else "labels")
     numbers = all(f.isascii() and f.isdigit() and int(f) < num_classes for f in folders)
-    if numbers and not any(meant.values()):  # of labels that are numbers, one missing is no count from 0
+    if numbers and not any(meant.values()) and _count_from_0(labels):
         return ClassMap(folders, tuple(int(f) for f in folders), "numbers")
     missing = [folder for folder, classes in meant.items() if not classes]
     return ClassMap(folders, problem=_problem(missing, folders, labels, num_classes))
+
+
+def _count_from_0(labels: Sequence[str]) -> bool:
+    """Whether no label is another number than its class: where 1, 2, 3 are labels, 0 is none of them."""
+    return all(int(label) == i for i, label in enumerate(labels) if label.strip().isdecimal())
 
 
 def _meant(folder: str, labels: Sequence[str], tables: Sequence[Mapping[str, set[int]]]) -> list[int]:
@@ -133,7 +138,7 @@ def _ids() -> Mapping[str, int]:
 
 def _id(folder: str) -> str:
     """The WordNet id that a folder's name is, or begins with."""
-    found = _WORDNET_ID.match(folder)
+    found = _WORDNET_ID.match(folder.casefold())
     return found.group() if found else ""
 
 

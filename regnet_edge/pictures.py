@@ -78,8 +78,8 @@ def opened(file: Path, at_least: int = 0) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on huge pictures and odd EXIF: they are read
             require_ordinary(file)
-            with Image.open(file) as image:
-                if at_least:
+            with file.open("rb") as stream, Image.open(stream) as image:  # by its path Pillow maps a TIFF into
+                if at_least:  # memory, where one that is to be turned comes out as other pixels
                     image.draft(None, (at_least, at_least))  # None keeps the mode
                 picture = _eight_bits(ImageOps.exif_transpose(image), file, image)
     except _UNREADABLE as error:

@@ -26,6 +26,8 @@ _HEADLESS_HF = re.compile(r"encoder\.stages\.\d+\.layers\.")  # transformers' Re
 _MARKS = tuple(re.compile(rf"(?:^|\.)({layout.mark})") for layout in LAYOUTS.values())
 # averaged weights first, as timm and torchvision load them
 _ORDER = ("state_dict_ema", "model_ema", "state_dict", "model", "model_state", "ema_state")
+_AVERAGED = re.compile(r"(?<![a-z])(?:ema|swa|avg|average|averaged)(?![a-z])")  # words of a name, not semantic
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")  # where modelEma begins another word
 _FACTS = ("args", "class_to_idx", "idx_to_class", "class_names", "classes", "labels")
 _OPTIMIZER = frozenset({"param_groups", "state"})
 
@@ -50,7 +52,7 @@ class Section:
     @property
     def averaged(self) -> bool:
         """Whether it is called an average of the weights."""
-        return any(word in self.title.lower() for word in ("ema", "averag", "swa"))
+        return bool(_AVERAGED.search(_HUMP.sub("_", self.title).lower()))
 
 
 def sections(data: object) -> list[Section]:

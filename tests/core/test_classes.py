@@ -38,9 +38,14 @@ def test_wordnet_ids_are_imagenets_classes(chosen: list[int], named: bool) -> No
         assert (found.classes, found.by) == (tuple(chosen), "WordNet ids")
 
 
+def test_a_wordnet_id_may_be_in_capitals() -> None:
+    assert match(["N01440764", "N02119789_kit_fox"], (), 1000).classes == (0, 278)
+
+
 def test_numbers_are_classes_from_0() -> None:
     assert match(["0", "07", "9"], FASHION_MNIST_CLASSES, 10).classes == (0, 7, 9)
     assert match(["0", "1"], (), 2).by == "numbers"
+    assert match(["01"], ("0", "1"), 2).classes == (1,)
     assert match(["3", "4"], ("4", "3"), 2).classes == (1, 0), "labels that are numbers come first"
     assert not match([str(i) for i in range(1, 11)], FASHION_MNIST_CLASSES, 10)
 
@@ -61,6 +66,7 @@ def test_numbers_are_classes_from_0() -> None:
         (["crane"], ("crane, bird", "crane, machine"), 2, r"crane is a name of several classes \(0, 1\)"),
         (["²", "1"], (), 2, "no folder named"),
         (["0", "1", "2"], ("1", "2", "3"), 3, "not every folder is named .* 3 classes: 0"),
+        (["0"], ("1", "2", "3"), 3, "no folder is named .* 3 classes: 0"),
     ],
 )
 def test_what_does_not_match_has_no_classes_and_a_reason(

@@ -26,6 +26,20 @@ def test_a_photo_is_turned_upright(tmp_path: Path) -> None:
     assert pictures.read(tmp_path / "a.jpg").shape == (6, 4, 3)
 
 
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_a_scan_of_any_mode_is_turned_upright(tmp_path: Path, mode: str, compression: str) -> None:
+    """By their paths Pillow would map those without compression into memory, and turn them to other pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    scan = Image.fromarray(RAMP.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(RAMP)
+    scan = (scan if mode == "I;16" else scan.convert(mode)).crop((0, 0, 16, 11))
+    scan.save(tmp_path / "flat.tif")
+    scan.save(tmp_path / "a.tif", exif=exif, compression=compression)
+    upright = np.rot90(pictures.read(tmp_path / "flat.tif"), -1)
+    assert np.array_equal(pictures.read(tmp_path / "a.tif"), upright)
+
+
 @pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
 def test_sixteen_bits_of_gray_are_scaled_to_eight(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"a.{suffix}"
