@@ -78,8 +78,9 @@ def opened(file: Path, at_least: int = 0) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on huge pictures and odd EXIF: they are read
             require_ordinary(file)
-            with file.open("rb") as stream, Image.open(stream) as image:  # by its path Pillow maps a TIFF into
-                if at_least:  # memory, where one that is to be turned comes out as other pixels
+            # by its path Pillow maps a TIFF into memory, and one that is to be turned becomes other pixels
+            with file.open("rb") as stream, Image.open(stream) as image:
+                if at_least:
                     image.draft(None, (at_least, at_least))  # None keeps the mode
                 picture = _eight_bits(ImageOps.exif_transpose(image), file, image)
     except _UNREADABLE as error:

@@ -91,9 +91,10 @@ def resolve(choice: ModelChoice) -> tuple[ModelSpec, str]:
     )
     licence_text = licence.licence if licence else ""
     spec = ModelSpec(subject.name, subject.config, subject.weights, how, labels, licence_text, provenance)
+    unlabelled = () if labels or subject.weights.new_head else _other_labels(subject)
     silent = subject.weights.kind in ("untrained", "shipped") and choice.pictures == NOTHING
     pictures = () if silent else _about_pictures(spec)
-    return spec, "\n".join(filter(None, (*subject.notes, *pictures)))
+    return spec, "\n".join(filter(None, (*subject.notes, *unlabelled, *pictures)))
 
 
 def _with_classes(subject: _Subject, classes: int | None) -> _Subject:
@@ -118,6 +119,16 @@ def _labels(choice: ModelChoice, subject: _Subject) -> tuple[tuple[str, ...], Or
     fitting = (s for s in subject.said if len(s.labels) == subject.config.num_classes)
     found = next(fitting, None)
     return (found.labels, found.origin) if found else ((), None)
+
+
+def _other_labels(subject: _Subject) -> Iterator[str]:
+    """Who names classes that are not as many as the head has, so that they are no labels of it."""
+    for said in subject.said:
+        if said.labels:
+            yield (
+                f"warning: {len(said.labels)} class names are {said.origin} and the head has "
+                f"{subject.config.num_classes} classes: none are taken; give them with --labels FILE"
+            )
 
 
 def _about_pictures(spec: ModelSpec) -> Iterator[str]:
@@ -182,7 +193,7 @@ def _of_checkpoint(choice: ModelChoice) -> _Subject:
 
     ref = file_weights(choice.weights, choice.section)
     beside = Path(ref.path).with_suffix(".json")
-    if beside.is_file() and beside.name != "config.json":
+    if beside.is_file() and _is_description(beside):
         return _of_spec(replace(_read_spec(beside), weights=ref), Origin("file", "the .json beside it"))
     opened = open_checkpoint(choice.weights, choice.section)
     name = opened.model or Path(ref.path).stem
@@ -208,8 +219,21 @@ def _of_opened(
         Origin("file", "its head"),
         opened.said,
         opened.classes,
-        (note,),
+        (note, *_about_tensors(opened)),
     )
+
+
+def _about_tensors(opened: Opened) -> Iterator[str]:
+    """What of a checkpoint's tensors is taken otherwise than its layout has it, or is left out."""
+    found = opened.found
+    if found.head:
+        yield f"{found.path}: {found.head} is taken as its head, the only layer with numbers after pooling."
+    if found.beside:
+        some = ", ".join(found.beside[:3]) + (", ..." if len(found.beside) > 3 else "")
+        yield (
+            f"warning: {len(found.beside)} tensors beside the network are left out ({some}); a layer that "
+            "prepares pictures is stated with --mean and --std"
+        )
 
 
 def _who(opened: Opened) -> str:
@@ -246,6 +270,14 @@ def _headed(config: AnyNetConfig, opened: Opened, choice: ModelChoice) -> AnyNet
     if choice.classes is None or opened.classes is None:
         return config
     return replace(config, num_classes=opened.classes)
+
+
+def _is_description(path: Path) -> bool:
+    """Whether a .json beside a checkpoint is ours, or damaged: a trainer may leave figures there."""
+    try:
+        return {"name", "config", "weights"} <= read_json_object(path).keys()
+    except (OSError, ValueError):
+        return path.name != "config.json"
 
 
 def _read_spec(path: Path) -> ModelSpec:

@@ -23,6 +23,7 @@ from regnet_edge.data import Images
 from regnet_edge.errors import RegNetEdgeError, ToolError, UnknownNameError, UsageError, WeightsError
 
 from .. import targets
+from ..quiet import quiet
 from .reference import OtherModel
 from .subject import subject
 
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 T = TypeVar("T")
 
-TENSOR_ROUNDING = 2.01  # steps of 1/255: transformers resizes tensors, whose bicubic rounds twice
+TENSOR_ROUNDING = 2.01  # steps of 1/255 by which a photograph resized as a tensor is off, where it must be
+ON_PILLOW = "transformers' processor on Pillow's pictures; its other one, on tensors, rounds otherwise"
 
 
 def other_model(text: str, classes: int, channels: int, weights: str = "") -> OtherModel:
@@ -109,17 +111,24 @@ def _hugging_face(name: str) -> OtherModel:
     from regnet_edge.weights.packages import locate
 
     text = f"hf:{name}"
-    transformers, found = _package("transformers", text), locate(text)
+    with quiet():
+        transformers = _package("transformers", text)
+    found = locate(text)
     folder = found if found.is_dir() else found.parent
-    processor = _built(text, lambda: transformers.AutoImageProcessor.from_pretrained(folder))
-    net = _built(text, lambda: transformers.AutoModelForImageClassification.from_pretrained(folder))
+    with quiet():
+        processor = _built(
+            text, lambda: transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
+        )
+        net = _built(text, lambda: transformers.AutoModelForImageClassification.from_pretrained(folder))
 
     def prepare(picture: Image.Image) -> torch.Tensor:
         found: torch.Tensor = processor(images=picture, return_tensors="pt")["pixel_values"][0]
         return found
 
     made = _of_module(text, "", net, prepare, answer=lambda found: found.logits)
-    return made if type(processor).__name__.endswith("Pil") else replace(made, rounding=TENSOR_ROUNDING)
+    if type(processor).__name__.endswith("Pil"):
+        return replace(made, notes=(f"{text} is {ON_PILLOW} (docs/checkpoints.md)",))
+    return replace(made, rounding=TENSOR_ROUNDING)
 
 
 def _of_module(

@@ -82,8 +82,10 @@ def _words(said: Said) -> str:
     """What one source says, a word a value."""
     from dataclasses import fields
 
-    told = {f.name: getattr(said.settings, f.name) for f in fields(said.settings)}
+    names = [f.name for f in fields(said.settings) if f.name != "refused"]
+    told = {name: getattr(said.settings, name) for name in names}
     words = [f"{name} {value}" for name, value in told.items() if value is not None]
+    words += [f"refused: {sentence}" for sentence in dict.fromkeys(said.settings.refused.values())]
     if said.config is not None:
         words.insert(0, f"widths {said.config.widths}, activation {said.config.activation}")
     words += [f"{said.classes} classes"] if said.classes is not None else []

@@ -39,7 +39,7 @@ class Checkpoint:
     """A network's tensors by its file's own names, the part of the file they came from, and what it says.
 
     metadata is a safetensors file's text, facts are a pickle's plain values beside the tensors, sections
-    all the networks that the file holds.
+    all the networks that the file holds; beside and head are the chosen Section's.
     """
 
     path: Path
@@ -48,6 +48,8 @@ class Checkpoint:
     metadata: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
     sections: tuple[Section, ...] = ()
+    beside: tuple[str, ...] = ()
+    head: str = ""
 
 
 def read(path: Path, section: str = "") -> Checkpoint:
@@ -61,7 +63,7 @@ def read(path: Path, section: str = "") -> Checkpoint:
     chosen = choose(found.path, list(found.sections), section, found.data)
     return Checkpoint(
         found.path, chosen.tensors, chosen.title if section else chosen.name, found.metadata, found.facts,
-        found.sections,
+        found.sections, chosen.beside, chosen.head,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from regnet_edge import codec
-from regnet_edge.errors import RegNetEdgeError, UnknownNameError, UsageError
+from regnet_edge.errors import RegNetEdgeError, UnknownNameError, UsageError, WeightsError
 from regnet_edge.reading import read_described
 from regnet_edge.request import Color, CropMode, CropRounding, Interpolation, Preprocessing
 from regnet_edge.weights import huggingface, timm
@@ -39,11 +39,17 @@ def _settings(data: Mapping[str, Any], where: str) -> Settings:
     if isinstance(data.get("preprocessing"), dict):
         return Settings.of(codec.from_json(data["preprocessing"], Preprocessing))
     if data.keys() & _OF_HF:
-        return huggingface.of_hf_processor(data, where).settings
+        return _all_followed(huggingface.of_hf_processor(data, where).settings)
     if data.keys() & _OF_TIMM:
         cfg = data["pretrained_cfg"] if isinstance(data.get("pretrained_cfg"), dict) else data
-        return timm.settings_of(cfg, where)
+        return _all_followed(timm.settings_of(cfg, where))
     return _own(data)
+
+
+def _all_followed(settings: Settings) -> Settings:
+    for sentence in settings.refused.values():
+        raise WeightsError(sentence)
+    return settings
 
 
 def _own(data: Mapping[str, Any]) -> Settings:

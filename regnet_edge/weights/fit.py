@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 STEM, HEAD_WEIGHT, HEAD_BIAS = "stem.conv.weight", "head.weight", "head.bias"
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # tensors that are no parameters
+_NEAR = 8  # tensors that may differ where a net is still called by its name
 _COUNTER = "num_batches_tracked"  # of batches seen in training; old files lack it, inference never reads it
 
 
@@ -33,6 +34,9 @@ class Difference:
     missing: tuple[str, ...]
     extra: tuple[str, ...]
     wrong: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+
+    def __len__(self) -> int:
+        return len(self.missing) + len(self.extra) + len(self.wrong)
 
     def __bool__(self) -> bool:
         """Whether there is any."""
@@ -94,6 +98,17 @@ def identify(tensors: Mapping[str, Tensor], layout: Layout) -> zoo.ZooEntry | No
         if not difference(tensors, layout, config, head=head):
             return replace(entry, config=config)
     return None
+
+
+def near_miss(tensors: Mapping[str, Tensor], layout: Layout) -> str:
+    """The zoo's net that these tensors are but for a few, and which those are; '' where none is near."""
+    head = classes(tensors, layout) is not None
+    near = (
+        (difference(tensors, layout, adapted(entry.config, tensors, layout), head=head), entry.name)
+        for entry in zoo.entries()
+    )
+    differs, name = min(near, key=lambda found: len(found[0]))
+    return f"{name} but for this: {differs}" if len(differs) <= _NEAR else ""
 
 
 def adapted(config: AnyNetConfig, tensors: Mapping[str, Tensor], layout: Layout) -> AnyNetConfig:
@@ -169,13 +184,14 @@ def _number(found: Checkpoint, theirs: str, own: str) -> Tensor:
         )
     if tensor.layout is not torch.strided:
         raise WeightsError(f"{found.path} has {theirs} as a sparse tensor; save it with to_dense()")
-    if not tensor.isfinite().all():
+    # a copy at an address of torch's own: where numbers lie in a file decides the last bits of a product
+    number = tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    if not number.isfinite().all():
         raise WeightsError(
             f"{found.path} has numbers in {theirs} that are infinite or none; its training went wrong, or 16 "
             "bits did not hold them: give another checkpoint"
         )
-    # a copy at an address of torch's own: where numbers lie in a file decides the last bits of a product
-    return tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+    return number
 
 
 def fresh_head(config: AnyNetConfig, seed: int = 0) -> torch.nn.Linear:

@@ -68,10 +68,13 @@ class Opened:
             return fit.adapted(self.stated.config, self.found.tensors, self.layout)
         entry = fit.identify(self.found.tensors, self.layout)
         if entry is None:
-            raise WeightsError(
-                f"{self.found.path} ({self.layout.name} layout) is no net of the zoo; name its config with "
-                "--model"
+            near = fit.near_miss(self.found.tensors, self.layout)
+            what = (
+                f"is {near}; save a plain one"
+                if near
+                else "is no net of the zoo; name its config with --model"
             )
+            raise WeightsError(f"{self.found.path} ({self.layout.name} layout) {what}")
         return entry.config
 
     @property
@@ -98,8 +101,8 @@ def open_checkpoint(reference: Path | str, section: str = "") -> Opened:
 def described(found: Checkpoint, layout: Layout) -> Iterator[Said]:
     """What the file says, what lies beside it, what its hash and at last its name are known for."""
     where = str(found.path)
-    own = trainers.of_own(found.metadata, where)
-    if own is not None:
+    own = trainers.of_own(found.metadata, where) if layout.name == "own" else None
+    if own is not None:  # beside another layout's tensors those words are another program's
         yield own
     yield from _beside(found.path, layout)
     cfg = found.facts.get("cfg")
@@ -123,11 +126,13 @@ def _beside(path: Path, layout: Layout) -> Iterator[Said]:
     where = str(path.parent / "config.json")
     if "architecture" in config and layout.name == "timm":
         yield timm.of_timm(config, where)
+        yield timm.DEFAULTS
     elif config.get("model_type") == "regnet" and layout.name == "hf":
         yield huggingface.of_hf_config(config, where)
         processor = checkpoint.json_beside(path, "preprocessor_config.json")
         if processor:
-            yield huggingface.of_hf_processor(processor, str(path.parent / "preprocessor_config.json"))
+            where = str(path.parent / "preprocessor_config.json")
+            yield huggingface.of_hf_processor(processor, where, huggingface.OF_REGNET)
     else:
         return
     if licence := _front_matter(path.parent / "README.md").get("license"):

@@ -7,10 +7,12 @@ the first that speaks counts. Nothing here needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from regnet_edge.config import AnyNetConfig
+from regnet_edge.errors import WeightsError
 from regnet_edge.provenance import Origin
 from regnet_edge.request import (
     IMAGENET,
@@ -29,7 +31,8 @@ class Settings:
     """Some of a Preprocessing, None where nothing is said.
 
     crop_fraction is timm's and Hugging Face's crop_pct: resize_px is resolution / crop_fraction, rounded
-    down. test_* are what timm evaluates at another size with.
+    down. test_* are what timm evaluates at another size with. refused has a sentence for each field that is
+    said in a way that no file here follows: it counts only where nobody said the field before.
     """
 
     color: Color | None = None
@@ -43,14 +46,22 @@ class Settings:
     crop_rounding: CropRounding | None = None
     test_resolution: int | None = None
     test_crop_fraction: float | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, how: Preprocessing) -> Settings:
         """All that a Preprocessing says."""
         return cls(**{f.name: getattr(how, f.name) for f in fields(how)})
 
+    def word(self, name: str) -> Any:
+        """What is said of a field, None for nothing; WeightsError where it is refused."""
+        if name in self.refused:
+            raise WeightsError(self.refused[name])
+        return getattr(self, name)
+
     def resized_for(self, resolution: int) -> int | None:
         """resize_px for an input of that size, None where nothing is said about the resize."""
+        self.word("resize_px")
         if self.test_resolution == resolution != self.resolution and self.test_crop_fraction:
             return int(resolution / self.test_crop_fraction)
         if self.crop_fraction is not None:
@@ -58,6 +69,17 @@ class Settings:
         if self.resize_px is not None and self.resolution is not None:
             return resolution * self.resize_px // self.resolution
         return self.resize_px
+
+
+def each(readers: Mapping[str, Callable[[], Any]]) -> Settings:
+    """Settings of what each field's reader gives, those that raise WeightsError as refused."""
+    told = Settings()
+    for name, read in readers.items():
+        try:
+            told = replace(told, **{name: read()})
+        except WeightsError as error:
+            told = replace(told, refused={**told.refused, name: str(error)})
+    return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +105,14 @@ def combined(said: Sequence[Said], channels: int) -> tuple[Preprocessing, dict[s
     """The preprocessing that comes of what was said, first word first, and where each field came from.
 
     Of a source for another number of channels, color, mean and std are passed over; what the user states
-    never is.
+    never is. Raises WeightsError where a field that counts is said in a way that no file here follows.
     """
     layers = [*(_fitting(s, channels) for s in said), defaults(channels)]
     found: dict[str, object] = {}
     origins: dict[str, Origin] = {}
-    for field in fields(Preprocessing):
-        if field.name == "resize_px":
-            continue
-        speaker = next(s for s in layers if getattr(s.settings, field.name) is not None)
-        found[field.name], origins[field.name] = getattr(speaker.settings, field.name), speaker.origin
+    for name in (f.name for f in fields(Preprocessing) if f.name != "resize_px"):
+        speaker = next(s for s in layers if s.settings.word(name) is not None)
+        found[name], origins[name] = speaker.settings.word(name), speaker.origin
     resolution = int(str(found["resolution"]))
     sizes = ((s.settings.resized_for(resolution), s.origin) for s in layers)
     found["resize_px"], origins["resize_px"] = next((px, by) for px, by in sizes if px is not None)

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
 _DEPTH = 4  # dicts inside dicts that are looked into
 _HEADLESS_HF = re.compile(r"encoder\.stages\.\d+\.layers\.")  # transformers' RegNetModel: no regnet. before
+_AVERAGES = "n_averaged"  # torch's AveragedModel counts in it
 _MARKS = tuple(re.compile(rf"(?:^|\.)({layout.mark})") for layout in LAYOUTS.values())
 # averaged weights first, as timm and torchvision load them
 _ORDER = ("state_dict_ema", "model_ema", "state_dict", "model", "model_state", "ema_state")
-_AVERAGED = re.compile(r"(?<![a-z])(?:ema|swa|avg|average|averaged)(?![a-z])")  # words of a name, not semantic
+_AVERAGED = re.compile(r"(?<![a-z])(?:ema|swa|avg|average|averaged)(?![a-z])")  # words: not semantic
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")  # where modelEma begins another word
-_FACTS = ("args", "class_to_idx", "idx_to_class", "class_names", "classes", "labels")
+_FACTS = ("args", "best_acc1", "class_to_idx", "idx_to_class", "class_names", "classes", "labels")
 _OPTIMIZER = frozenset({"param_groups", "state"})
 
 
@@ -36,13 +37,15 @@ _OPTIMIZER = frozenset({"param_groups", "state"})
 class Section:
     """One network of a file: where it lies ('' for the file itself), its prefix there, its tensors without.
 
-    beside counts the tensors of the same dict that are not its own.
+    beside names the tensors of the same dict that are of no network, such as those of a layer before it;
+    head is what its only linear layer is called there, where the layout calls it otherwise.
     """
 
     name: str
     prefix: str
     tensors: Mapping[str, Tensor]
-    beside: int = 0
+    beside: tuple[str, ...] = ()
+    head: str = ""
 
     @property
     def title(self) -> str:
@@ -111,12 +114,40 @@ def _tensor_dicts(data: object, name: str = "", depth: int = 0) -> Iterator[tupl
 
 def _networks(name: str, tensors: Mapping[str, Tensor]) -> Iterator[Section]:
     prefixes = sorted({p for key in tensors if (p := _prefix(key)) is not None}, key=len, reverse=True)
+    beside = tuple(key for key in tensors if not key.startswith(tuple(prefixes)) and key != _AVERAGES)
     taken: set[str] = set()
     for prefix in prefixes:
         mine = [key for key in tensors if key.startswith(prefix) and key not in taken]
         taken.update(mine)
-        short = {key.removeprefix(prefix): tensors[key] for key in mine}
-        yield Section(name, prefix, _with_regnet(short), len(tensors) - len(mine))
+        short = _with_regnet({key.removeprefix(prefix): tensors[key] for key in mine})
+        head = _other_head(short)
+        yield Section(name, prefix, _renamed(short, head), beside, head)
+
+
+def _other_head(tensors: Mapping[str, Tensor]) -> str:
+    """A head of another name: a linear layer alone below the layout's, as in Sequential(Dropout, Linear)."""
+    usual = _layout_head(tensors)
+    root = usual.partition(".")[0]
+    below = [key for key in tensors if key.startswith(f"{root}.")]
+    found = sorted({key.rpartition(".")[0] for key in below})
+    if not usual or len(found) != 1 or found[0] == usual or tensors[below[0]].ndim > 2:
+        return ""
+    return found[0] if set(below) == {f"{found[0]}.weight", f"{found[0]}.bias"} else ""
+
+
+def _renamed(tensors: Mapping[str, Tensor], head: str) -> Mapping[str, Tensor]:
+    if not head:
+        return tensors
+    usual = _layout_head(tensors)
+    return {
+        f"{usual}.{key.rpartition('.')[2]}" if key.rpartition(".")[0] == head else key: value
+        for key, value in tensors.items()
+    }
+
+
+def _layout_head(tensors: Mapping[str, Tensor]) -> str:
+    layouts = (x for x in LAYOUTS.values() if any(re.match(x.mark, key) for key in tensors))
+    return next((layout.head for layout in layouts), "")
 
 
 def _prefix(key: str) -> str | None:

@@ -13,9 +13,9 @@ from regnet_edge import published, zoo
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import ConfigError, UnknownNameError, WeightsError
 from regnet_edge.provenance import Origin
-from regnet_edge.request import CropMode, Interpolation
+from regnet_edge.request import IMAGENET, CropMode, Interpolation
 from regnet_edge.weights import words
-from regnet_edge.weights.said import Said, Settings, labels_of
+from regnet_edge.weights.said import Said, Settings, each, labels_of
 
 _TIMM_RULE = {"group_size": "group_width", "bottle_ratio": "bottleneck_ratio"}
 _TIMM_RULE |= {name: name for name in ("depth", "w0", "wa", "wm", "se_ratio", "stem_width")}
@@ -32,14 +32,38 @@ _TIMM_ONLY: Mapping[str, tuple[object, ...]] = {
     "norm_layer": ("batchnorm", "batchnorm2d", None),
 }
 
+# what timm takes where nothing is said: its resolve_data_config
+DEFAULTS = Said(
+    Origin("recognised", "timm's defaults"),
+    Settings(
+        "RGB", IMAGENET.mean, IMAGENET.std, 224, "bicubic",
+        crop_fraction=0.875, crop_mode="center", crop_rounding="even",
+    ),
+)  # fmt: skip
+
+
+def architecture_of(name: str) -> str:
+    """The architecture in any of timm's names for a model, such as hf-hub:timm/regnety_032.ra_in1k."""
+    return _bare(name).partition(".")[0]
+
+
+def published_of(name: str) -> published.Published | None:
+    """The weights that such a name means, the default ones without a tag; None for an unknown name."""
+    entry = published.find(f"timm:{_bare(name)}") or published.default_of(_bare(name))
+    return entry if entry and entry.package == "timm" else None
+
+
+def _bare(name: str) -> str:
+    return name.rpartition("/")[2].rpartition(":")[2]
+
 
 def of_timm(data: Mapping[str, Any], where: str) -> Said:
     """What timm's config.json says: architecture, model_args, pretrained_cfg, label_names."""
     cfg = data["pretrained_cfg"] if isinstance(data.get("pretrained_cfg"), dict) else data
     args = data["model_args"] if isinstance(data.get("model_args"), dict) else {}
     classes = data.get("num_classes", cfg.get("num_classes"))
-    architecture = str(data.get("architecture") or cfg.get("architecture") or "")
-    channels = args.get("in_chans") or (cfg.get("input_size") or [3])[0]
+    architecture = architecture_of(str(data.get("architecture") or cfg.get("architecture") or ""))
+    channels = args.get("in_chans") or _channels(cfg) or 3
     args = {"global_pool": data.get("global_pool", "avg"), **args, "in_chans": channels}
     names = data.get("label_names") or data.get("labels") or cfg.get("label_names")
     return Said(
@@ -60,21 +84,45 @@ def _described(names: tuple[str, ...], descriptions: object) -> tuple[str, ...]:
 
 def settings_of(cfg: Mapping[str, Any], where: str) -> Settings:
     """The pictures' settings of timm's pretrained_cfg, or of train.py's args; None where it is silent."""
-    size, test = (words.square(cfg.get(name), where) for name in ("input_size", "test_input_size"))
-    mean, std = (words.numbers(cfg.get(name), name, where) for name in ("mean", "std"))
-    channels = (cfg.get("input_size") or [0])[0] or len(mean or ()) or cfg.get("in_chans") or 0
-    return Settings(
-        color=words.color(channels),
-        mean=mean,
-        std=std,
-        resolution=size or cfg.get("img_size") or None,
-        interpolation=words.known(cfg.get("interpolation"), Interpolation, "interpolation", where),
-        crop_fraction=cfg.get("crop_pct") or None,
-        crop_mode=words.known(cfg.get("crop_mode"), CropMode, "crop_mode", where),
-        crop_rounding="even",
-        test_resolution=test,
-        test_crop_fraction=cfg.get("test_crop_pct") or None,
+    return each(
+        {
+            "color": lambda: words.color(_channels(cfg)),
+            "mean": lambda: words.numbers(cfg.get("mean"), "mean", where),
+            "std": lambda: words.numbers(cfg.get("std"), "std", where),
+            "resolution": lambda: (
+                words.square(cfg.get("input_size"), where)
+                or words.side(cfg.get("img_size"), "img_size", where)
+            ),
+            "interpolation": lambda: words.known(
+                cfg.get("interpolation"), Interpolation, "interpolation", where
+            ),
+            "crop_fraction": lambda: words.share(cfg.get("crop_pct"), "crop_pct", where),
+            "resize_px": lambda: _padded(cfg, where),
+            "crop_mode": lambda: words.known(cfg.get("crop_mode"), CropMode, "crop_mode", where),
+            "crop_rounding": lambda: "even",
+            "test_resolution": lambda: words.square(cfg.get("test_input_size"), where),
+            "test_crop_fraction": lambda: words.share(cfg.get("test_crop_pct"), "test_crop_pct", where),
+        }
     )
+
+
+def _channels(cfg: Mapping[str, Any]) -> int:
+    """Of the pictures, 0 where it is not said."""
+    size, mean = cfg.get("input_size"), cfg.get("mean")
+    if isinstance(size, list | tuple) and size:
+        return size[0] if isinstance(size[0], int) else 0
+    said = len(mean) if isinstance(mean, list | tuple) else cfg.get("in_chans")
+    return said if isinstance(said, int) else 0
+
+
+def _padded(cfg: Mapping[str, Any], where: str) -> None:
+    """Refuse a crop_pct above 1, with which timm frames pictures in black unless the mode is border."""
+    share = words.share(cfg.get("crop_pct"), "crop_pct", where)
+    if share is not None and share > 1 and cfg.get("crop_mode") != "border":
+        raise WeightsError(
+            f"{where} has the crop_pct {share:g}, with which timm frames pictures in black, and no file here "
+            "does; state --crop"
+        )
 
 
 def config_of(architecture: str, args: Mapping[str, Any], classes: object, where: str) -> AnyNetConfig | None:

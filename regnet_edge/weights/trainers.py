@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from regnet_edge import codec, configs, published, zoo
+from regnet_edge import codec, configs, zoo
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import RegNetEdgeError, UnknownNameError, WeightsError
 from regnet_edge.labels import imagenet_labels
@@ -17,7 +17,7 @@ from regnet_edge.published import Published
 from regnet_edge.reading import parse_json
 from regnet_edge.request import IMAGENET, Interpolation, Preprocessing
 from regnet_edge.weights import timm, words
-from regnet_edge.weights.said import Said, Settings, labels_of
+from regnet_edge.weights.said import Said, Settings, each, labels_of
 
 
 def of_published(entry: Published, how: How, by: str = "") -> Said:
@@ -60,34 +60,47 @@ def of_args(facts: Mapping[str, object], where: str) -> list[Said]:
     args = args if isinstance(args, dict) else {}
     if "val_crop_size" in args:
         return [_of_torchvision_args(args, where)]
-    architecture = str(facts.get("arch") or args.get("model") or "")
-    if "crop_pct" not in args and not architecture:
-        return []
+    named = str(facts.get("arch") or args.get("model") or "")
+    if "crop_pct" not in args:
+        return _of_arch(named, facts)
+    architecture = timm.architecture_of(named)
     kwargs = args.get("model_kwargs")
     extra = {**(kwargs if isinstance(kwargs, dict) else {}), "in_chans": args.get("in_chans")}
     config = timm.config_of(architecture, extra, args.get("num_classes"), where)
-    said = [
-        Said(
-            Origin("file", "timm's args"), replace(timm.settings_of(args, where), crop_rounding=None), config
-        )
-    ]
-    usual = published.default_of(architecture)
+    settings = replace(timm.settings_of(args, where), crop_rounding=None)
+    said = [Said(Origin("file", "timm's args"), settings, config)]
+    usual = timm.published_of(named)
     if usual is not None:
-        told = of_published(usual, "recognised", f"timm's settings of {architecture}")
+        told = of_published(usual, "recognised", f"timm's settings of {usual.name}")
         said.append(Said(told.origin, told.settings))
+    return [*said, timm.DEFAULTS]
+
+
+def _of_arch(architecture: str, facts: Mapping[str, object]) -> list[Said]:
+    """What arch alone says: the net; and the pictures of PyTorch's own ImageNet example, which keeps it."""
+    said = []
+    with contextlib.suppress(UnknownNameError):
+        said.append(Said(Origin("file", "its arch"), config=zoo.find(architecture).config))
+    if architecture and "best_acc1" in facts:
+        how = Settings.of(IMAGENET)
+        said.append(Said(Origin("recognised", "PyTorch's ImageNet example, which keeps best_acc1"), how))
     return said
 
 
 def _of_torchvision_args(args: Mapping[str, Any], where: str) -> Said:
-    settings = Settings(
-        "RGB",
-        IMAGENET.mean,
-        IMAGENET.std,
-        args["val_crop_size"],
-        words.known(args.get("interpolation"), Interpolation, "interpolation", where),
-        args.get("val_resize_size"),
-        crop_mode="center",
-        crop_rounding="even",
+    settings = each(
+        {
+            "color": lambda: "RGB",
+            "mean": lambda: IMAGENET.mean,
+            "std": lambda: IMAGENET.std,
+            "resolution": lambda: words.side(args["val_crop_size"], "val_crop_size", where),
+            "interpolation": lambda: words.known(
+                args.get("interpolation"), Interpolation, "interpolation", where
+            ),
+            "resize_px": lambda: words.side(args.get("val_resize_size"), "val_resize_size", where),
+            "crop_mode": lambda: "center",
+            "crop_rounding": lambda: "even",
+        }
     )
     config = None
     with contextlib.suppress(UnknownNameError):
@@ -103,7 +116,12 @@ def of_pycls(text: str, where: str) -> Said:
     sizes = [part.get("IM_SIZE") if isinstance(part, dict) else None for part in (train, test)]
     return Said(
         Origin("file", "PYCLS's cfg"),
-        Settings(resolution=sizes[0], resize_px=sizes[1] if sizes[0] else None),
+        each(
+            {
+                "resolution": lambda: words.side(sizes[0], "TRAIN.IM_SIZE", where),
+                "resize_px": lambda: words.side(sizes[1] if sizes[0] else None, "TEST.IM_SIZE", where),
+            }
+        ),
         config,
         config.num_classes,
     )

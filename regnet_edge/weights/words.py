@@ -47,11 +47,31 @@ def numbers(value: object, what: str, where: str) -> tuple[float, ...] | None:
 
 def square(size: object, where: str) -> int | None:
     """The side of a (channels, height, width)."""
-    if not isinstance(size, list | tuple):
+    if size is None:
         return None
-    if len(size) != 3 or size[1] != size[2]:
-        raise WeightsError(f"{where} takes {list(size)}, and a file here takes a square; state --resolution")
-    return int(size[1])
+    if not isinstance(size, list | tuple) or len(size) != 3 or size[1] != size[2]:
+        raise WeightsError(f"{where} takes {size}, and a file here takes a square; state --resolution")
+    return side(size[1], "input_size", where)
+
+
+def side(pixels: object, what: str, where: str) -> int | None:
+    """A number of pixels, None where it is None or 0; refused by its name where it is no whole number."""
+    if pixels in (None, 0):
+        return None
+    if not isinstance(pixels, int) or isinstance(pixels, bool) or pixels < 0:
+        raise WeightsError(
+            f"{where} has the {what} {pixels!r}, which is no number of pixels; state --resolution"
+        )
+    return pixels
+
+
+def share(value: object, what: str, where: str) -> float | None:
+    """A part of the resized side, None where it is None or 0; refused by its name where it is no number."""
+    if value in (None, 0):
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+        raise WeightsError(f"{where} has the {what} {value!r}, which is no share of a side; state --crop")
+    return float(value)
 
 
 def color(channels: object) -> Color | None:

@@ -209,6 +209,7 @@ def test_timms_torchvisions_and_transformers_own_classes_agree_with_a_file_of_th
         assert found.same_input_db is not None, found
         assert found.same_input_db > 80
         assert found.passed, (text, found.failures)
+        assert found.pixel_steps == pytest.approx(0, abs=0.01)
 
 
 def test_published_names_are_the_packages_own_nets_from_their_local_caches(

@@ -29,7 +29,7 @@ def test_a_photo_is_turned_upright(tmp_path: Path) -> None:
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
 def test_a_scan_of_any_mode_is_turned_upright(tmp_path: Path, mode: str, compression: str) -> None:
-    """By their paths Pillow would map those without compression into memory, and turn them to other pixels."""
+    """By their paths Pillow maps those without compression into memory, and turns them to other pixels."""
     exif = Image.Exif()
     exif[0x0112] = 6
     scan = Image.fromarray(RAMP.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(RAMP)

@@ -214,16 +214,6 @@ class TestFolders:
             std = torch.tensor(spec.preprocessing.std)[:, None, None]
             assert ((ours(spec, image) - theirs) * std).abs().max() < 2.01 / 255
 
-    @pytest.mark.parametrize("name", ["PerceiverImageProcessor", "MobileViTImageProcessor"])
-    def test_a_processor_that_no_resize_and_crop_is_is_refused_by_its_name(
-        self, name: str, tmp_path: Path
-    ) -> None:
-        transformers = pytest.importorskip("transformers")
-        weights.write(build_latency_subject(TINY), tmp_path / "net", "hf")
-        getattr(transformers, name)().save_pretrained(tmp_path / "net")
-        with pytest.raises(WeightsError, match=rf"preprocessor_config.json is a {name}, which"):
-            spec_of(tmp_path / "net")
-
     @pytest.mark.parametrize("arguments", [{}, {"act_layer": "silu"}, {"in_chans": 1, "num_classes": 4}])
     def test_a_timm_folder_is_timms_own_transform_and_net(
         self, arguments: dict[str, Any], tmp_path: Path

@@ -59,7 +59,10 @@ WRAPPED: dict[str, tuple[Any, str]] = {
     "words that only contain it": ({"model": TIMM, "semantic_net": OTHER, "swap_net": OTHER}, ""),
     "an average in one word": ({"model": OTHER, "modelEMA": TIMM}, ""),
     "an average of a version": ({"model": OTHER, "model_ema_v3": prefixed("module.")}, ""),
-    "Lightning's average": ({"state_dict": prefixed("m.", OTHER), "average_model": prefixed("module.m.")}, ""),
+    "Lightning's average": (
+        {"state_dict": prefixed("m.", OTHER), "average_model": prefixed("module.m.")},
+        "",
+    ),
     "an average by a callback": ({"state_dict": OTHER, "callbacks": {"EMA": {"ema_weights": TIMM}}}, ""),
     "not the average": ({"model": TIMM, "model_ema": prefixed("module.", OTHER)}, "model"),
 }
