@@ -22,6 +22,7 @@ from ..outputs import first, outputs_of, side_by_side
 from ..quiet import quiet
 from ..shortcuts import Taken, take, ways
 from ..tools import versions
+from . import task_metadata
 from .embed import embed
 from .lower import flatbuffer
 from .quantize import quantized
@@ -208,14 +209,24 @@ def annotate(path: Path, request: ExportRequest) -> None:
     for index, name in zip(graph.outputs, _names(request), strict=True):
         graph.tensors[index].name = name.encode()
     embed(model, request)
-    buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = list(json.dumps(sidecar_metadata(request), ensure_ascii=False).encode())
-    model.buffers.append(buffer)
-    entry.name, entry.buffer = METADATA_ENTRY, len(model.buffers) - 1
-    model.metadata = [*(model.metadata or []), entry]
+    _describe(model, METADATA_ENTRY, json.dumps(sidecar_metadata(request), ensure_ascii=False).encode())
+    _describe(model, task_metadata.ENTRY, task_metadata.metadata(request))
     builder = flatbuffers.Builder(path.stat().st_size)
     builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
     path.write_bytes(builder.Output())
+    task_metadata.append_labels(path, request)
+
+
+def _describe(model: Any, name: str, content: bytes) -> None:
+    """Add a metadata entry, in place of the one of that name which a tool has written."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = list(content)
+    model.buffers.append(buffer)
+    entry.name, entry.buffer = name, len(model.buffers) - 1
+    kept = [m for m in model.metadata or [] if m.name not in (name, name.encode())]
+    model.metadata = [*kept, entry]
 
 
 def _gather_buffers(model: Any, content: bytes) -> None:
