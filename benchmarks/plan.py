@@ -102,11 +102,28 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One artifact on one runtime with so many threads."""
+    """One artifact on one runtime with so many threads; batch: images a run of a file of any batch.
+
+    Raises UsageError where a file of a fixed batch is asked for another one.
+    """
 
     artifact: Artifact | ForeignFile
     runtime: str
     threads: int
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        a = self.artifact
+        if self.batch != 1 and not (isinstance(a, Artifact) and a.request.any_batch):
+            raise UsageError(
+                f"{a.path.name} has a batch of its own; leave --batch out, or convert it with --batch dynamic"
+            )
+
+    @property
+    def images(self) -> int:
+        """How many images a run takes."""
+        a = self.artifact
+        return self.batch if isinstance(a, ForeignFile) or a.request.any_batch else a.request.batch
 
     @property
     def name(self) -> str:
@@ -119,10 +136,10 @@ class Trial:
         """The network with its counts for one image."""
         if isinstance(self.artifact, ForeignFile):
             return self.artifact.model
-        m, request = self.artifact.request.model, self.artifact.request
+        m = self.artifact.request.model
         c = m.complexity
         return MeasuredModel(
-            m.name, m.config, m.resolution, request.batch, c.flops, c.params, c.activations, m.weights.trained
+            m.name, m.config, m.resolution, self.images, c.flops, c.params, c.activations, m.weights.trained
         )
 
     @property
@@ -138,7 +155,7 @@ class Trial:
             return self.artifact.shape
         request = self.artifact.request
         side = request.model.resolution
-        return (request.batch, request.model.config.in_channels, side, side)
+        return (self.images, request.model.config.in_channels, side, side)
 
     @property
     def takes_pixels(self) -> bool:
@@ -230,7 +247,7 @@ def measured_plan(plan: Plan, threads: int, round_: int, attempt: int) -> Measur
 
 
 def trials(
-    artifacts: Sequence[Artifact | ForeignFile], plan: Plan, runtimes: Sequence[str] = ()
+    artifacts: Sequence[Artifact | ForeignFile], plan: Plan, runtimes: Sequence[str] = (), batch: int = 1
 ) -> tuple[Trial, ...]:
     """Every artifact on its own runtime (or each of `runtimes`), for each number of threads.
 
@@ -242,7 +259,7 @@ def trials(
         own = next(iter(runtimes_of(target)), target)  # another package's runtime is named as its target
         for runtime in _fitting(artifact, runtimes) or (own,):
             for threads in plan.threads:
-                trial = Trial(artifact, own if runtime == "auto" else runtime, threads)
+                trial = Trial(artifact, own if runtime == "auto" else runtime, threads, batch)
                 s = trial.subject
                 key = (s.file, s.target, trial.runtime, str(threads), "" if s.target == "torch" else s.sha256)
                 by_key.setdefault(key, trial)

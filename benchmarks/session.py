@@ -170,7 +170,7 @@ class Session:
         plan, subject = self.plan, trial.subject
         return (
             device.label, subject.file, subject.sha256, trial.runtime, plan.accelerator, str(trial.threads),
-            plan.affinity, plan.mode, str(round_),
+            plan.affinity, plan.mode, str(trial.model.batch), str(round_),
         )  # fmt: skip
 
 

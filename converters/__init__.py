@@ -86,6 +86,7 @@ class Converter(Protocol):
     precisions: frozenset[Precision]
     packages: tuple[str, ...]  # distributions it needs, the ones whose versions the sidecar records
     takes_program: bool  # whether convert reads Source.program
+    takes_any_batch: bool  # whether a file can take any number of images at once
     options: type[TargetOptions]  # what this target alone can be asked
 
     def tools(self, request: ExportRequest) -> dict[str, str]:
@@ -168,6 +169,11 @@ def assign(request: ExportRequest) -> Assignment:
     """Find the request's converter; raises UsageError for a precision or an option that it has not."""
     converter = target(request.target)
     check_precision(converter, request.precision)
+    if request.any_batch and not converter.takes_any_batch:
+        able = ", ".join(name for name, each in targets().items() if each.takes_any_batch)
+        raise UsageError(
+            f"{converter.name} makes files of a fixed batch only; give --batch a number, or take {able}"
+        )
     options = read(converter.options, request.options, converter.name)
     options.check(request)
     return Assignment(request, converter, options)

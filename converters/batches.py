@@ -1,14 +1,49 @@
-"""Any number of images through a file of a fixed batch."""
+"""Any number of images through a file of a fixed batch, or of any."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from regnet_edge.errors import ArtifactError
+from regnet_edge.request import ExportRequest
+
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
-    from . import Floats
+    from . import Floats, Source
+
+SIZES = (1, 2, 3, 5, 8, 16)  # that a file of any batch is run with, in turn
+
+
+def answers(forward: Callable[[Any], Floats], images: NDArray[Any], request: ExportRequest) -> Floats:
+    """Outputs (n, ...) of the request's file; one of any batch is given them in batches of SIZES."""
+    if not request.any_batch:
+        return in_batches(forward, images, request.batch)
+    import numpy as np
+
+    found: list[Floats] = []
+    start, sizes = 0, itertools.cycle(SIZES)
+    while start < len(images):
+        piece = images[start : start + next(sizes)]
+        found.append(forward(np.ascontiguousarray(piece)))
+        if len(found[-1]) != len(piece):
+            raise ArtifactError(f"{len(piece)} images at once gave {len(found[-1])} answers, not as many")
+        start += len(piece)
+    return np.concatenate(found)
+
+
+def of_any_batch(source: Source) -> torch.export.ExportedProgram:
+    """The source's network, exported anew for any number of images at once."""
+    import torch
+
+    example = source.example.expand(2, -1, -1, -1)  # an example of one would fix it at one
+    with torch.no_grad():
+        return torch.export.export(
+            source.module, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},)
+        )
 
 
 def in_batches(forward: Callable[[Any], Floats], images: NDArray[Any], batch: int) -> Floats:

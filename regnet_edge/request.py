@@ -185,8 +185,9 @@ class ExportRequest:
     channels of neighbouring layers are evened out first. options are the target's own, by name, those that
     differ from its defaults; its converter reads them. embed: what else the file computes, in that order
     (normalize: from pixels; softmax: to probabilities; labels: to the likeliest classes). output: the stages
-    whose results the file gives instead of logits, for detectors and retrieval. Raises UsageError for int8
-    without calibration, and for what is int8's in another precision.
+    whose results the file gives instead of logits, for detectors and retrieval. any_batch: the file takes any
+    number of images at once, and batch is 1, what it is measured with. Raises UsageError for int8 without
+    calibration, and for what is int8's in another precision.
     """
 
     model: ModelSpec
@@ -199,6 +200,7 @@ class ExportRequest:
     options: Mapping[str, Option] = field(default_factory=dict, hash=False)
     embed: tuple[Embed, ...] = ()
     output: tuple[str, ...] = ()
+    any_batch: bool = False
 
     def __post_init__(self) -> None:
         check_embed(self.embed)
@@ -207,6 +209,8 @@ class ExportRequest:
             raise UsageError("--mixed and --equalize are about int8; add --precision int8")
         if self.batch < 1:
             raise UsageError(f"batch is at least 1, not {self.batch}")
+        if self.any_batch and self.batch != 1:
+            raise UsageError("a file of any batch is made with a batch of 1; choose one of both")
         if self.precision in NEEDS_CALIBRATION and self.calibration is None:
             raise UsageError(f"{self.precision} needs calibration images; pass --calibrate DIR")
         object.__setattr__(self, "options", MappingProxyType(dict(sorted(self.options.items()))))
@@ -239,6 +243,7 @@ class ExportRequest:
         """File name without suffix and without the target's own options, such as regnety_400mf-224-fp32."""
         parts = [self.model.name, str(self.model.resolution), self.precision]
         parts += [f"b{self.batch}"] if self.batch != 1 else []
+        parts += ["batch-any"] if self.any_batch else []
         parts += ["equalized"] if self.equalize else []
         parts += ["mixed"] if self.float_layers else []
         parts += self.embed

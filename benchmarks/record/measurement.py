@@ -175,12 +175,17 @@ class Measurement:
         return self.timing.median_ms
 
     @property
+    def shown_file(self) -> str:
+        """The file's name, with the images of a run where those are several."""
+        return self.artifact.file + (f" x{self.model.batch}" if self.model.batch != 1 else "")
+
+    @property
     def subject(self) -> tuple[str, ...]:
-        """What rounds of the same thing share: device, file, runtime, accelerator, threads, pin, mode."""
+        """What rounds of one thing share: device, file, runtime, accelerator, threads, pin, mode, batch."""
         m = self
         return (
             m.device.label, m.artifact.file, m.artifact.sha256, m.runtime.name, m.runtime.accelerator,
-            str(m.plan.threads), m.plan.affinity, m.plan.mode,
+            str(m.plan.threads), m.plan.affinity, m.plan.mode, str(m.model.batch),
         )  # fmt: skip
 
     def to_json(self, rng: np.random.Generator) -> Mapping[str, object]:

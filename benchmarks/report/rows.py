@@ -66,7 +66,7 @@ def _row(latency: FileLatency, rng: np.random.Generator) -> PageRow:
     low_ms, high_ms = timing.median_interval_ms(rng)
     return PageRow(
         name=first.model.name,
-        file=first.artifact.file,
+        file=first.shown_file,
         mf=_millions(first.model.flops),
         m_activations=_millions(first.model.activations),
         m_params=_millions(first.model.params),

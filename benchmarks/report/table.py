@@ -25,7 +25,7 @@ def cells(row: FileLatency, rng: np.random.Generator) -> tuple[str, ...]:
     m, t = row.first, row.timing
     low, high = t.median_interval_ms(rng)
     return (
-        m.artifact.file,
+        m.shown_file,
         m.runtime.name + ("" if m.runtime.accelerator == "cpu" else f" {m.runtime.accelerator}"),
         str(m.plan.threads),
         _millions(m.model.flops, 1),

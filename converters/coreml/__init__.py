@@ -100,6 +100,7 @@ class CoreML:
     precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "w8", "int8"})
     packages: tuple[str, ...] = ("coremltools",)
     takes_program: bool = True
+    takes_any_batch: bool = False
     options: type[TargetOptions] = CoreMLOptions
 
     def tools(self, request: ExportRequest) -> dict[str, str]:

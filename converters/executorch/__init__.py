@@ -68,6 +68,7 @@ class ExecuTorch:
     precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "int8"})
     packages: tuple[str, ...] = ("executorch", "torchao")
     takes_program: bool = True
+    takes_any_batch: bool = False
     options: type[TargetOptions] = ExecuTorchOptions
 
     def tools(self, request: ExportRequest) -> dict[str, str]:

@@ -12,7 +12,7 @@ from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, Source
-from ..batches import in_batches
+from ..batches import answers, of_any_batch
 from ..embed import given, network_in, prepared
 from ..opened import OpenedFile
 from ..options import TargetOptions, option, read
@@ -67,6 +67,7 @@ class Onnx:
     precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "int8", "w8"})
     packages: tuple[str, ...] = ("onnx", "onnx-ir", "onnxruntime", "onnxscript")
     takes_program: bool = True
+    takes_any_batch: bool = True
     options: type[TargetOptions] = OnnxOptions
 
     def tools(self, request: ExportRequest) -> dict[str, str]:
@@ -80,7 +81,10 @@ class Onnx:
         from .embed import embed
 
         options = options_of(request)
-        export(request, prepared(request, source), options.opset, out)
+        source = prepared(request, source)
+        if request.any_batch:
+            source = replace(source, program=of_any_batch(source))
+        export(request, source, options.opset, out)
         model = at_opset(onnx.load(str(out)), options.opset)
         if request.precision != "fp32":
             model = quantized(model, request, source.calibration, options.cpu)
@@ -104,7 +108,7 @@ class Onnx:
         def forward(batch: NDArray[Any]) -> NDArray[np.float32]:
             return side_by_side(session.run(None, {INPUT_NAME: batch}))
 
-        return in_batches(forward, given(images, artifact.request), artifact.request.batch)
+        return answers(forward, given(images, artifact.request), artifact.request)
 
     def opened(self, path: Path) -> OpenedFile:
         """Any .onnx, ready to run, as its own graph describes it."""

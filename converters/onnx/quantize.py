@@ -126,10 +126,10 @@ def _ranges(model: ModelProto, calibration: Calibration, images: Floats) -> Any:
 
 
 def activations(model: ModelProto, images: Floats) -> Iterator[dict[str, Floats]]:
-    """Input and results of every operation by name, for each batch that the model takes."""
+    """Input and results of every operation by name, for each batch that the model takes (0: any)."""
     names = [INPUT_NAME, *(name for node in model.graph.node for name in node.output)]
     [entry] = model.graph.input
-    return tensors(model, filled_batches(images, entry.type.tensor_type.shape.dim[0].dim_value), names)
+    return tensors(model, filled_batches(images, entry.type.tensor_type.shape.dim[0].dim_value or 1), names)
 
 
 def _half(model: ModelProto) -> ModelProto:

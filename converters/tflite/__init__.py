@@ -14,7 +14,7 @@ from regnet_edge.errors import UsageError
 from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
-from ..batches import in_batches
+from ..batches import answers
 from ..embed import given, network_in, prepared
 from ..opened import OpenedFile
 from ..options import TargetOptions, option, read
@@ -54,8 +54,10 @@ class TFLiteOptions(TargetOptions):
         """The old route knows fp32 alone, and int8 doors lead into an int8 file alone."""
         if self.via and request.precision != "fp32":
             raise UsageError(f"--via {self.via} makes TFLite files in fp32 only; leave out --precision")
-        if self.via and (request.output or request.embed):
-            raise UsageError(f"--via {self.via} makes plain files only; leave out --embed and --output")
+        if self.via and (request.output or request.embed or request.any_batch):
+            raise UsageError(
+                f"--via {self.via} makes plain files only; leave out --embed, --output and --batch dynamic"
+            )
         if self.io != "float" and request.precision != "int8":
             raise UsageError(f"--io {self.io} is about int8; add --precision int8")
 
@@ -81,6 +83,7 @@ class TFLite:
         "flatbuffers",
     )
     takes_program: bool = True
+    takes_any_batch: bool = True
     options: type[TargetOptions] = TFLiteOptions
 
     def tools(self, request: ExportRequest) -> dict[str, str]:
@@ -126,7 +129,7 @@ class TFLite:
             return side_by_side([v.transpose(0, 3, 1, 2) if v.ndim == 4 else v for v in real])
 
         taken = given(images, request) if request.takes_pixels else images.transpose(0, 2, 3, 1)
-        return in_batches(forward, taken, request.batch)
+        return answers(forward, taken, request)
 
     def opened(self, path: Path) -> OpenedFile:
         """Any .tflite, ready to run, as its own graph describes it."""
@@ -209,6 +212,9 @@ def annotate(path: Path, request: ExportRequest) -> None:
     for index, name in zip(graph.outputs, _names(request), strict=True):
         graph.tensors[index].name = name.encode()
     embed(model, request)
+    if request.any_batch:
+        for index in (*graph.inputs, *graph.outputs):
+            graph.tensors[index].shapeSignature = [-1, *graph.tensors[index].shape[1:]]
     _describe(model, METADATA_ENTRY, json.dumps(sidecar_metadata(request), ensure_ascii=False).encode())
     _describe(model, task_metadata.ENTRY, task_metadata.metadata(request))
     builder = flatbuffers.Builder(path.stat().st_size)

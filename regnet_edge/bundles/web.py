@@ -61,10 +61,9 @@ def check(artifact: Artifact) -> None:
         raise UsageError(
             f"{name} takes int8, which LiteRT.js does not (float32 and uint8 only); convert without --io int8"
         )
-    if request.batch != 1:
-        raise UsageError(
-            f"{name} takes {request.batch} images at once, the page shows one; convert without --batch"
-        )
+    if request.batch != 1 or request.any_batch:
+        many = "any number of" if request.any_batch else request.batch
+        raise UsageError(f"{name} takes {many} images at once, the page shows one; convert without --batch")
 
 
 def check_place(target: Path, inputs: Iterable[Path], *, single_file: bool) -> None:

@@ -32,6 +32,7 @@ class Options:
     runtime: str
     baseline: bool
     threads: str
+    batch: int
     affinity: str
     mode: str
     accelerator: str
@@ -102,7 +103,11 @@ class Options:
         for note in (n for f in found if isinstance(f, ForeignFile) for n in f.notes):
             click.echo(note, err=True)
         web = is_web(self.host)
-        return trials(browsable(require_ours(found, "a browser")) if web else found, plan, runtimes)
+        if self.batch != 1 and (web or self.host.startswith("adb")):
+            raise UsageError(f"--host {self.host} gives one image at a time; leave out --batch")
+        return trials(
+            browsable(require_ours(found, "a browser")) if web else found, plan, runtimes, self.batch
+        )
 
     def host_options(self, trials: Sequence[Trial]) -> HostOptions:
         """What the host is opened with."""
@@ -158,6 +163,10 @@ def numbers(text: str) -> tuple[int, ...]:
 )  # fmt: skip
 @click.option("--baseline", is_flag=True, help="Also measure the definition in PyTorch, eager and compiled.")
 @click.option("--threads", default="1", show_default=True, help="Numbers of threads, such as 1,2,4.")
+@click.option(
+    "--batch", type=click.IntRange(1), default=1, show_default=True,
+    help="Images a run, for files of convert --batch dynamic.",
+)  # fmt: skip
 @click.option(
     "--affinity", default="big", show_default=True,
     help="CPUs: big or little (a cluster; its quietest CPUs are taken), any, a mask 0x6 or a list 1,2.",

@@ -44,7 +44,7 @@ class Options:
     target: str
     precision: str
     section: str
-    batch: int
+    batch: str
     embed: str
     output: str
     classes: int | None
@@ -69,6 +69,8 @@ class Options:
         return cls(**rest, own=own, int8=int8, pictures=stated(typed))
 
 
+DYNAMIC = "dynamic"  # what --batch says for any number of images
+
 # Delegates of ExecuTorch that people ask for, and why no file is made for them: none could be proved.
 NOT_MADE = {
     "Vulkan": "running takes a GPU driver and a runtime built for it, so no answer could be compared",
@@ -86,7 +88,7 @@ NOT_MADE = {
 @click.option("-p", "--precision", default="fp32", show_default=True, help="See --formats.")
 @click.option("--section", default="", help="Which network of a checkpoint; see regnet-edge weights show.")
 @picture_options
-@click.option("--batch", default=1, show_default=True, help="Images the file takes at once.")
+@click.option("--batch", default="1", show_default=True, help="Images the file takes at once, or dynamic.")
 @click.option(
     "--embed", default="", help="In the file: normalize (takes pixels), softmax, labels; see docs/files.md."
 )
@@ -219,11 +221,20 @@ def _request(spec: ModelSpec, target: str, precision: Precision, options: Option
 
     calibration = calibration_for(spec, precision, options.int8)
     floats = float_layers(spec, calibration, options.int8)
-    even = options.int8.equalize
+    even, any_batch = options.int8.equalize, options.batch == DYNAMIC
     return ExportRequest(
-        spec, target, precision, options.batch, calibration, floats, even,
-        embed=embeds(options.embed), output=stages_of(spec.config, options.output),
+        spec, target, precision, 1 if any_batch else _count(options.batch), calibration, floats, even,
+        embed=embeds(options.embed), output=stages_of(spec.config, options.output), any_batch=any_batch,
     )  # fmt: skip
+
+
+def _count(batch: str) -> int:
+    from regnet_edge.cli import LARGEST
+    from regnet_edge.errors import UsageError
+
+    if not batch.isascii() or not batch.isdecimal() or len(batch) > len(str(LARGEST)):
+        raise UsageError(f"--batch is a number of images or dynamic, not {batch[:40]!r}")
+    return int(batch)
 
 
 def _precision(name: str) -> Precision:

@@ -35,6 +35,7 @@ class ToyOptions(TargetOptions):
 class Toy:
     name, suffix, aliases = "toy", ".toy", ("plaything",)
     precisions, takes_program, options = frozenset({"fp32"}), True, ToyOptions
+    takes_any_batch = False
     packages = ("onnx", "onnxruntime")
 
     def tools(self, request):

@@ -29,6 +29,10 @@ class LiteRTEngine(Engine):
         self.run = self.net.invoke  # type: ignore[method-assign]  # no frame of Python's inside the timing
 
     def feed(self, image: Any) -> None:
+        if len(image) != self.entry["shape"][0]:  # a file of any batch is allocated for one image
+            self.net.resize_tensor_input(self.entry["index"], [len(image), *self.entry["shape"][1:]])
+            self.net.allocate_tensors()
+            [self.entry], self.exit = self.net.get_input_details(), self.net.get_output_details()[0]
         if self.entry["dtype"] == np.uint8 and self.entry["quantization"] in ((0.0, 0), (1.0, 0)):
             self.net.set_tensor(self.entry["index"], pixels_in_layout(image, self.entry["shape"]))
             return
