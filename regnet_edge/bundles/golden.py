@@ -11,9 +11,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from regnet_edge import codec, data
@@ -166,6 +167,7 @@ def read(folder: Path) -> Golden:
         if stated.pop("version", None) != VERSION:
             raise ValueError(f"it is not of version {VERSION}")
         header = codec.from_json(stated, Golden)
+        _check_names(header)
         changed = [f for f, digest in header.sha256.items() if sha256_of(folder / f) != digest]
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{folder} holds no golden data ({error}); bundle the model again") from error
@@ -174,6 +176,36 @@ def read(folder: Path) -> Golden:
     return header
 
 
+def _check_names(header: Golden) -> None:
+    """Raise ValueError for a name that is no plain file's of the folder, or that has no hash."""
+    for name in header.sha256:
+        if name in ("", ".", "..") or Path(name).name != name or "\\" in name:
+            raise ValueError(f"{name[:60]!r} is no file in it")
+    named = [p.file for p in header.pictures] + [header.inputs, header.logits]
+    named += [header.test.pixels, header.test.logits] if header.test else []
+    for name in named:
+        if name not in header.sha256:
+            raise ValueError(f"{name[:60]!r} has no hash")
+
+
 def floats(folder: Path, file: str, *shape: int) -> Floats:
-    """One of the folder's float32 files in that shape."""
-    return np.frombuffer((folder / file).read_bytes(), "<f4").reshape(shape).astype(np.float32)
+    """One of the folder's float32 files in that shape; raises ArtifactError where it has another size."""
+    return _numbers(folder / file, "<f4", shape).astype(np.float32)
+
+
+def test_pixels(folder: Path, header: Golden) -> NDArray[np.uint8]:
+    """The labelled test images, uint8 (n, r, r, channels), n 0 where there are none."""
+    how = header.preprocessing
+    size = (how.resolution, how.resolution, how.channels)
+    if header.test is None:
+        return np.zeros((0, *size), np.uint8)
+    return _numbers(folder / header.test.pixels, "u1", (len(header.test.labels), *size))
+
+
+def _numbers(file: Path, kind: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    try:
+        return np.frombuffer(file.read_bytes(), kind).reshape(shape)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{file} does not hold {'x'.join(map(str, shape))} numbers; bundle the model again"
+        ) from error

@@ -44,8 +44,7 @@ def lay_out(
     that has no labels, unless `force`, and UsageError for two files of one name.
     """
     for artifact in artifacts:
-        if not force:
-            check(artifact)
+        check(artifact, force=force)
     names = [a.path.name for a in artifacts]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
@@ -59,11 +58,19 @@ def lay_out(
             made[model] = f"golden/{golden.folder_name(model)}"
             golden.write(model, folder / made[model], images=images, weights=weights)
         for path in (artifact.path, artifact.sidecar):
-            shutil.copyfile(path, folder / "models" / path.name)
+            copy(path, folder / "models" / path.name)
         file, sidecar = f"models/{artifact.path.name}", f"models/{artifact.sidecar.name}"
         entries.append(BundleEntry(file, sidecar, made[model], artifact.request.key))
     write_index(entries, folder)
     return tuple(entries)
+
+
+def copy(path: Path, to: Path) -> None:
+    """A file or a folder at another place, links as links."""
+    if path.is_dir():
+        shutil.copytree(path, to, symlinks=True)
+    else:
+        shutil.copyfile(path, to)
 
 
 def write_index(entries: Sequence[BundleEntry], folder: Path) -> None:
@@ -72,11 +79,16 @@ def write_index(entries: Sequence[BundleEntry], folder: Path) -> None:
     write_text(folder / INDEX, json.dumps(index, indent=1) + "\n")
 
 
-def check(artifact: Artifact) -> None:
-    """Raise ArtifactError for a file that has no place in an app: unproven, or without names to show."""
+def check(artifact: Artifact, *, force: bool) -> None:
+    """Raise ArtifactError for a file that has no place in an app: unproven, or without names to show.
+
+    Golden data are logits, so that a file of features has none whatever `force` says: UsageError.
+    """
     name, parity = artifact.path.name, artifact.parity
     if artifact.request.output:
         raise UsageError(f"{name} gives features, no classes to show; convert it without --output")
+    if force:
+        return
     if parity is None:
         raise ArtifactError(f"{name} was never verified; run regnet-edge verify {name}, or pass --force")
     if parity.failures:

@@ -6,6 +6,7 @@ import click
 
 from regnet_edge.cli._bundle_android import android
 from regnet_edge.cli._bundle_web import web
+from regnet_edge.cli._bundle_zip import zip_
 
 
 @click.group("bundle")
@@ -15,8 +16,10 @@ def command() -> None:
     \b
     regnet-edge bundle android out/*.tflite out/*.pte -o app.apk
     regnet-edge bundle web out/*.tflite -o page
+    regnet-edge bundle zip out/* -o regnet.zip
     """
 
 
 command.add_command(android)
 command.add_command(web)
+command.add_command(zip_)

@@ -74,13 +74,23 @@ def command(
     cortex-a710) and compared with itself here: int8 bit for bit or within one quantum of its output, fp32
     above 110 dB. On an arm64 machine it is run natively and compared with the definition.
 
+    A zip of regnet-edge bundle zip is proved by its golden data; where its definition can be rebuilt here, by
+    that too, and each file is made again: where the bytes differ, the tools whose versions differ are named.
+
     \b
     regnet-edge verify out/*
+    regnet-edge verify regnet.zip
     regnet-edge verify out/* --isa arm64:cortex-a53
     regnet-edge verify out/model.onnx --images photos/ --json
     regnet-edge verify out/mine.onnx --images photos/ --reference timm:regnety_004 \\
         --reference-weights mine.pth
     """
+    if zips := [path for path in artifacts if path.suffix == ".zip"]:
+        _check_zips_only(artifacts, zips, bool(runtime or isa or reference or reference_weights))
+        from regnet_edge.cli._verify_zip import verify_zips
+
+        verify_zips(zips, images, DEFAULT_IMAGES if count is None else count, weights, as_json)
+        return
     if isa:
         _check_alone(runtime, reference, reference_weights)
         from regnet_edge.cli._isa import verify_on
@@ -118,6 +128,16 @@ def _check_alone(*others: str | None) -> None:
 
     if any(others):
         raise UsageError("--isa compares a file with itself; leave out --runtime and --reference")
+
+
+def _check_zips_only(every: Sequence[Path], zips: Sequence[Path], asks_more: bool) -> None:
+    """Raise UsageError for a zip beside single files, or beside what a zip is not asked."""
+    from regnet_edge.errors import UsageError
+
+    if len(zips) < len(every):
+        raise UsageError(f"{zips[0]} is a bundle: verify bundles and single files in two commands")
+    if asks_more:
+        raise UsageError("a bundle is proved by its golden data; leave out --runtime, --isa and --reference")
 
 
 OPINION_COLUMNS = ("file", "images", "pixels", "equal input dB", "SQNR dB", "agree", "top-1", "verdict")
