@@ -269,7 +269,7 @@ def measure(options: Options) -> None:
                     failures.append(f"{moment.trial.name}: {moment.sentence}")
                 tell(moment)
         finally:
-            show(options, measurements)
+            show(options, measurements, trials)
     if failures:
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         raise MeasurementError(f"{failures[0]}{more}")
@@ -295,12 +295,13 @@ def tell(moment: Moment) -> None:
     click.echo(f"{place}: {text}", err=True)
 
 
-def show(options: Options, measurements: list[Measurement]) -> None:
-    """Print the table or the JSON lines, and write the exports."""
+def show(options: Options, measurements: list[Measurement], trials: Sequence[Trial]) -> None:
+    """Print the table, with what embedded parts cost, or the JSON lines, and write the exports."""
     import numpy as np
 
+    from regnet_edge.artifact import Artifact
     from regnet_edge.benchmarks.record import latency
-    from regnet_edge.benchmarks.report import table
+    from regnet_edge.benchmarks.report import embedded, table
     from regnet_edge.files import write_text
 
     rows = latency.latencies(measurements)
@@ -309,6 +310,8 @@ def show(options: Options, measurements: list[Measurement]) -> None:
             click.echo(json.dumps(m.to_json(np.random.default_rng(0)), separators=(",", ":")))
     elif rows:
         print_table(rows)
+        asked = [t.artifact.request for t in trials if isinstance(t.artifact, Artifact)]
+        click.echo("".join(f"{line}\n" for line in embedded.embedded_costs(asked, rows)), nl=False)
     if options.export_csv and rows:
         write_text(options.export_csv, table.as_csv(rows, np.random.default_rng(0)))
     if options.export_markdown and rows:

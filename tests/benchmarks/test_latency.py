@@ -16,10 +16,12 @@ from regnet_edge.benchmarks.law.points import points_by_condition
 from regnet_edge.benchmarks.record.latency import latencies
 from regnet_edge.benchmarks.record.measurement import Measurement, Validity
 from regnet_edge.benchmarks.record.timing import Timing
+from regnet_edge.benchmarks.report.embedded import embedded_costs
 from regnet_edge.benchmarks.report.rows import rows
 from regnet_edge.benchmarks.report.table import HEADINGS, cells
 from regnet_edge.config import RegNetConfig
 from regnet_edge.errors import DataError
+from regnet_edge.request import ExportRequest, ModelSpec
 
 CONFIG = RegNetConfig(16, 48, 27.89, 2.09, 8)
 RECORD = SimulatedDevice(np.random.default_rng(0)).record("net", CONFIG.anynet())
@@ -86,3 +88,26 @@ def test_a_law_has_no_file_that_was_never_valid() -> None:
     assert "law" not in everybody(never)
     with pytest.raises(DataError, match="no valid measurement"):
         net_table("x", never)
+
+
+def test_what_is_embedded_has_its_price_beside_the_file_without_it(tiny: ModelSpec) -> None:
+    plain = ExportRequest(tiny, "onnx")
+    whole = replace(plain, embed=("normalize", "softmax"))
+
+    def measured(request: ExportRequest, ms: float, threads: int, *, valid: bool = True) -> Measurement:
+        seen = visit([ms] * 9, 0, valid=valid)
+        file = replace(
+            seen.artifact, file=f"{request.stem}.onnx", sha256=request.key, request_key=request.key
+        )
+        return replace(seen, artifact=file, plan=replace(seen.plan, threads=threads))
+
+    seen = [measured(plain, 10.0, 1), measured(whole, 10.5, 1), measured(whole, 9.0, 2)]
+    [said] = embedded_costs([plain, whole], latencies(seen))
+    assert said == (
+        "tiny-32-fp32-normalize-softmax.onnx: normalize, softmax cost 0.5000 ms (+5.0%) beside "
+        "tiny-32-fp32.onnx"
+    )
+    seen += [measured(plain, 9.5, 2, valid=False)]
+    assert "cost -0.5000 ms (-5.3%)" in embedded_costs([whole], latencies(seen))[0]
+    assert "measure again" in embedded_costs([whole], latencies(seen))[0]
+    assert embedded_costs([plain], latencies(seen)) == ()
