@@ -31,7 +31,8 @@ def report(outcomes: Sequence[Outcome], as_json: bool) -> None:
         click.echo(sentence(f"{', '.join(targets)}: {complaint}"), err=True)
     if made:
         click.echo(f"next: regnet-edge benchmark {_all_of(made)}")
-        click.echo(f"or: regnet-edge classify {made[-1].path} PICTURE")
+    if classifiers := [a for a in made if not a.request.output]:
+        click.echo(f"or: regnet-edge classify {classifiers[-1].path} PICTURE")
 
 
 def _complaints(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from regnet_edge import zoo
-from regnet_edge.artifact import Artifact
+from regnet_edge.artifact import Artifact, Structure
+from regnet_edge.cli._converted import report
 from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.converters import Source, assign
 from regnet_edge.converters.features import with_stages
@@ -17,6 +19,7 @@ from regnet_edge.converters.int8 import calibration as int8
 from regnet_edge.converters.outputs import outputs_of
 from regnet_edge.converters.proof.parity import answers, measure, reference
 from regnet_edge.converters.proof.subject import subject
+from regnet_edge.converters.run import Outcome
 from regnet_edge.converters.worker import check_structure
 from regnet_edge.data import Images
 from regnet_edge.errors import UsageError
@@ -112,3 +115,11 @@ def test_the_first_stages_alone_are_the_network_s(source):
         [only] = with_stages(source.module, ["s1"])(image)
         whole = source.module.s1(source.module.act(source.module.stem(image)))
     torch.testing.assert_close(only, whole, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("output", "named"), [((), True), (("s1",), False)])
+def test_convert_names_classify_for_files_that_it_takes(output, named, capsys):
+    asked = ExportRequest(MODEL, "onnx", output=output)
+    made = Artifact(Path("f.onnx"), asked, "", 0, {}, Structure(0, 0, {}), 0.0)
+    report([Outcome(asked, made)], as_json=False)
+    assert ("classify f.onnx" in capsys.readouterr().out) is named
