@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regnet_edge.artifact import Artifact
+from regnet_edge.converters.proof import metrics
 
 from .foreign import ForeignFile
 from .plan import Trial
 from .record.measurement import OutputParity
 from .record.observation import Observation
 from .runner.protocol import fixed_image, fixed_pixels
+
+MOST_DB = 200.0  # of equal vectors
 
 
 @dataclass(slots=True)
@@ -62,9 +65,6 @@ def _of_foreign(file: ForeignFile) -> tuple[str, NDArray[np.float64]]:
 
 def compared(reference: str, device: NDArray[np.float64], here: NDArray[np.float64]) -> OutputParity:
     """Largest difference, SQNR and cosine of two logit vectors; at most 200 dB, for equal ones."""
-    noise = float(((device - here) ** 2).sum())
-    signal = float((here**2).sum())
-    sqnr = 200.0 if noise == 0 else min(200.0, 10 * float(np.log10(max(signal, 1e-300) / noise)))
-    lengths = float(np.linalg.norm(device) * np.linalg.norm(here)) or 1.0
-    error = float(np.abs(device - here).max())
-    return OutputParity(reference, error, round(sqnr, 2), round(float(device @ here) / lengths, 9))
+    sqnr = metrics.sqnr_db(here, device, MOST_DB)
+    alike = metrics.cosine(here, device)
+    return OutputParity(reference, metrics.max_abs_error(here, device), round(sqnr, 2), round(alike, 9))

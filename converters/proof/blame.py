@@ -24,6 +24,7 @@ from ..batches import filled_batches
 from ..graph.locate import locate
 from ..graph.points import IMAGE, Point, points, spans
 from ..int8.network import network
+from .metrics import decibels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,13 +82,12 @@ class Tally:
 
     def loss(self, name: str, kind: str) -> Loss:
         """Both figures in dB."""
-        return Loss(name, kind, _decibels(self.signal, self.noise), _decibels(self.signal, self.own))
-
-
-def _decibels(signal: float, noise: float) -> float:
-    if noise <= signal * 10 ** (-SILENT_DB / 10):
-        return SILENT_DB
-    return float(10 * np.log10(signal / noise)) if signal else -SILENT_DB
+        return Loss(
+            name,
+            kind,
+            decibels(self.signal, self.noise, SILENT_DB),
+            decibels(self.signal, self.own, SILENT_DB),
+        )
 
 
 @dataclass(slots=True)

@@ -584,6 +584,9 @@ def test_output_parity_compares_two_logit_vectors() -> None:
     assert (same.sqnr_db, same.cosine, same.max_abs_error) == (200.0, 1.0, 0.0)
     near = compared("here", np.array([1.1, 2.0]), np.array([1.0, 2.0]))
     assert near.sqnr_db == pytest.approx(27, abs=0.1)
+    for broken in (np.array([np.nan, 2.0]), np.array([np.inf, 2.0])):
+        far = compared("here", broken, np.array([1.0, 2.0]))
+        assert (far.sqnr_db, far.cosine, far.max_abs_error > 1e38) == (-200.0, 0.0, True)
 
 
 # ------------------------------------------------------------ tables
