@@ -67,14 +67,15 @@ def tiny() -> ModelSpec:
 
 @pytest.fixture(scope="session")
 def shipped_artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
-    """The shipped net converted to every target and verified, by target."""
+    """The shipped net converted to every target and verified, by target; a run's workers convert it once."""
     from regnet_edge.converters import targets
+    from regnet_edge.converters.cache import Cache
     from regnet_edge.converters.proof.parity import verify
     from regnet_edge.converters.run import convert
     from regnet_edge.shipped import default_model
 
     requests = [ExportRequest(default_model(), name) for name in targets()]
-    outcomes = convert(requests, tmp_path_factory.mktemp("shipped"))
+    outcomes = convert(requests, tmp_path_factory.mktemp("shipped"), cache=Cache.default())
     assert [o.failure for o in outcomes] == [""] * len(requests)
     made = verify([o.artifact.path for o in outcomes if o.artifact], count=256)
     return {a.request.target: a for a in made}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +41,7 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@functools.cache
 def source_of(config: AnyNetConfig) -> Source:
     module, example = fold_batch_norm(build_latency_subject(config)), torch.zeros(1, 3, 32, 32)
     with torch.no_grad():
@@ -114,12 +118,13 @@ def test_silu_and_gelu_are_taken_with_the_layer_before_them(tmp_path, name, acti
 
 def test_a_layer_of_other_numbers_is_the_one_that_is_blamed(tmp_path):
     source = source_of(CONFIG)
+    changed = copy.deepcopy(source.module)
     with torch.no_grad():
-        source.module.get_submodule("s2.b1.c.conv").weight.mul_(1.1)
-        program = torch.export.export(source.module, (source.example,))
+        changed.get_submodule("s2.b1.c.conv").weight.mul_(1.1)
+        program = torch.export.export(changed, (source.example,))
     request = ExportRequest(MODEL, "onnx")
     path = tmp_path / "wrong.onnx"
-    structure = target("onnx").convert(request, replace(source, program=program), path)
+    structure = target("onnx").convert(request, replace(source, module=changed, program=program), path)
     found = blame(Artifact.describe(path, request, structure, {}, 0.0), IMAGES)
     assert found.worst.name == "s2.b1.c"
     assert min(found.stages, key=lambda loss: loss.own_db).name == "s2"
@@ -134,14 +139,21 @@ def test_an_executorch_graph_that_is_not_the_files_is_refused(files, tmp_path):
         blame(replace(artifact, request=replace(artifact.request, model=other)), IMAGES)
 
 
-@pytest.fixture
-def kept(tmp_path) -> Artifact:
-    """An ExecuTorch file with its graph beside it."""
+@pytest.fixture(scope="module")
+def with_graph(tmp_path_factory) -> Artifact:
     keeping = {"keep_graph": True}
     request = ExportRequest(MODEL, "executorch", "int8", calibration=CALIBRATION, options=keeping)
-    path = tmp_path / "kept.pte"
+    path = tmp_path_factory.mktemp("kept") / "kept.pte"
     structure = target("executorch").convert(request, source_of(CONFIG), path)
     return Artifact.describe(path, request, structure, {}, 0.0)
+
+
+@pytest.fixture
+def kept(with_graph, tmp_path) -> Artifact:
+    """An ExecuTorch file with its graph beside it, for a test to change."""
+    for file in (with_graph.path, graph_of(with_graph.path)):
+        shutil.copy(file, tmp_path)
+    return replace(with_graph, path=tmp_path / with_graph.path.name)
 
 
 def test_a_kept_graph_needs_no_calibration_images(kept, files, monkeypatch):

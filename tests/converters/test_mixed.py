@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import numpy as np
 import pytest
@@ -34,6 +35,12 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@functools.cache
+def exported(module: RegNet) -> torch.export.ExportedProgram:
+    with torch.no_grad():
+        return torch.export.export(module, (torch.zeros(1, 1, 28, 28),))
+
+
 @pytest.fixture(scope="module")
 def net() -> RegNet:
     return fold_batch_norm(load(MODEL))
@@ -63,6 +70,11 @@ def hard(net, seen) -> RegNet:
         rows = b.out_channels // b.groups
         b.weight[group * rows : (group + 1) * rows, within] /= 100
     return changed
+
+
+@pytest.fixture(scope="module")
+def even(hard) -> RegNet:
+    return equalize.equalized(hard)
 
 
 def subject(module, seen, judges) -> JudgedNet:
@@ -115,18 +127,16 @@ def test_the_simulation_is_as_far_from_the_definition_as_the_files_are(net, seen
 
 
 def convert(folder, name, module, seen, **options) -> Artifact:
-    example = torch.zeros(1, 1, 28, 28)
-    with torch.no_grad():
-        program = torch.export.export(module, (example,))
+    source = Source(module, torch.zeros(1, 1, 28, 28), exported(module), seen)
     request = ExportRequest(MODEL, name, "int8", calibration=CALIBRATION, **options)
     path = assign(request).path(folder)
-    structure = target(name).convert(request, Source(module, example, program, seen), path)
+    structure = target(name).convert(request, source, path)
     check_structure(request, structure)
     return Artifact.describe(path, request, structure, {}, 0.0)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_float_layers_repair_the_file_and_equalizing_does_too(tmp_path, name, hard, seen, found):
+def test_the_float_layers_repair_the_file_and_equalizing_does_too(tmp_path, name, hard, even, seen, found):
     images = seen[:64]
     with torch.no_grad():
         expected = hard(torch.from_numpy(images)).numpy()
@@ -136,12 +146,12 @@ def test_the_float_layers_repair_the_file_and_equalizing_does_too(tmp_path, name
 
     broken = convert(tmp_path, name, hard, seen)
     repaired = convert(tmp_path, name, hard, seen, float_layers=found.layers)
-    even = convert(tmp_path, name, equalize.equalized(hard), seen, equalize=True)
+    evened = convert(tmp_path, name, even, seen, equalize=True)
     assert sqnr(broken) < 15
     assert sqnr(repaired) > 30
-    assert sqnr(even) > 30
+    assert sqnr(evened) > 30
     assert 0 < repaired.bytes - broken.bytes < 4 * found.bytes
-    assert len({a.path for a in (broken, repaired, even)}) == 3
+    assert len({a.path for a in (broken, repaired, evened)}) == 3
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -163,12 +173,9 @@ def test_equalizing_changes_no_function_and_not_the_net_it_is_given(net, seen):
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
-def test_equalized_channels_have_like_ranges(hard):
+def test_equalized_channels_have_like_ranges(hard, even):
     pair = next(iter(equalize.pairs(hard)))
-    ranges = [
-        (m.get_submodule(pair.writer).weight.abs().amax((1, 2, 3))).log2().std()
-        for m in (hard, equalize.equalized(hard))
-    ]
+    ranges = [(m.get_submodule(pair.writer).weight.abs().amax((1, 2, 3))).log2().std() for m in (hard, even)]
     assert ranges[1] < ranges[0]
 
 
