@@ -56,9 +56,8 @@ def test_every_pinned_version_is_one_that_pip_gives_to_this_python() -> None:
 
 
 def test_nothing_imports_the_mapped_folders_by_their_bare_names() -> None:
-    for file in [*ROOT.glob("*/**/*.py")]:
-        if ".venv" in file.parts or "build" in file.parts:
-            continue
+    folders = [f for f in ROOT.iterdir() if f.is_dir() and f.name != "build" and not f.name.startswith(".")]
+    for file in (file for folder in folders for file in folder.rglob("*.py") if "build" not in file.parts):
         for node in ast.walk(ast.parse(file.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
