@@ -113,7 +113,12 @@ def _with_classes(subject: _Subject, classes: int | None) -> _Subject:
 def _labels(choice: ModelChoice, subject: _Subject) -> tuple[tuple[str, ...], Origin | None]:
     """The user's labels, or the first that the source states for its own head."""
     if choice.labels:
-        return read_labels(choice.labels), Origin("user", "--labels")
+        labels, classes = read_labels(choice.labels), subject.config.num_classes
+        if len(labels) != classes:
+            raise UsageError(
+                f"{choice.labels} has {len(labels)} labels for {classes} classes; give one line a class"
+            )
+        return labels, Origin("user", "--labels")
     if subject.weights.new_head:
         return (), None
     fitting = (s for s in subject.said if len(s.labels) == subject.config.num_classes)

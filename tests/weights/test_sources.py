@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from regnet_edge import data, resolve, weights, zoo
 from regnet_edge.config import AnyNetConfig, Stage
-from regnet_edge.errors import WeightsError
+from regnet_edge.errors import UsageError, WeightsError
 from regnet_edge.model import build_latency_subject
 from regnet_edge.request import IMAGENET, ModelSpec
 from regnet_edge.resolve import ModelChoice
@@ -220,6 +220,9 @@ def test_class_names_of_another_count_are_no_labels_and_that_is_said(tmp_path: P
         in note
     )
     assert "class names" not in told(tmp_path / "net.pth", classes=4)[1]
+    (tmp_path / "three.txt").write_text("a\nb\nc\n")
+    with pytest.raises(UsageError, match=r"three\.txt has 3 labels for 10 classes; give one line a class"):
+        told(tmp_path / "net.pth", labels=str(tmp_path / "three.txt"))
 
 
 def test_a_linear_head_behind_dropout_is_the_head(tmp_path: Path) -> None:
