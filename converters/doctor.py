@@ -131,7 +131,10 @@ async def _import_failure(name: str) -> str:
     try:
         _, said = await asyncio.wait_for(process.communicate(), PROBE_TIMEOUT_S)
     except TimeoutError:
-        return f"importing {name} took more than {PROBE_TIMEOUT_S} s; install it again"
+        return (
+            f"importing {name} took more than {PROBE_TIMEOUT_S} s; try again when this machine is less busy, "
+            "or install it again"
+        )
     finally:
         if process.returncode is None:
             process.kill()

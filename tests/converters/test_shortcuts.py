@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,3 +76,13 @@ def test_an_untested_version_is_not_tried_and_doctor_tells_the_cost(monkeypatch:
         "network: the same operators, twenty seconds slower",
     )
     assert not found["coreml"].remarks
+
+
+def test_an_import_that_does_not_end_on_a_busy_machine_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor, "PROBE_TIMEOUT_S", 0)
+    said = asyncio.run(doctor._import_failure("numpy"))
+    assert said == (
+        "importing numpy took more than 0 s; try again when this machine is less busy, or install it again"
+    )
