@@ -135,4 +135,4 @@ def _apart(there: Mapping[str, str], here: Mapping[str, str]) -> str:
         for t in tools
         if there.get(t) != here.get(t)
     ]
-    return "; ".join(differ) or "though every tool is of the same version: another machine rounds otherwise"
+    return "; ".join(differ) or "though every tool is of the same version"
