@@ -50,6 +50,8 @@ READ, ANOTHER = "is what this command reads", "is nothing that this command writ
         ("bundle web net.onnx -o photos", ANOTHER),
         ("bundle web net.onnx --single-file -o notes.txt", ANOTHER),
         ("bundle web net.onnx --single-file -o net.onnx", READ),
+        ("bundle zip net.onnx -o net.onnx", READ),
+        ("bundle zip net.onnx -o notes.txt", ANOTHER),
         ("evaluate net.onnx --images photos --plot photos/cats/0.png", READ),
         ("blame net.onnx --plot notes.svg", ANOTHER),
         ("blame net.onnx --images photos --plot photos/cats/0.png", READ),
