@@ -78,30 +78,46 @@ def _answer(device: str, choices: Sequence[FileChoice]) -> str:
 
 
 def _picture(table: Mapping[Condition, Sequence[PageRow]], choices: Sequence[FileChoice]) -> str:
-    """Median with its 95 % interval against flops; the front of each device as steps."""
-
-    def draw(axes: Axes) -> None:
-        for i, (condition, every) in enumerate(table.items()):
-            found = [r for r in every if r.mf is not None]  # what has no count stands in the table only
-            _points(axes, found, _short(condition, table), i)
-        for device in dict.fromkeys(c.device for c in table):
-            front = [x.row for x in choices if x.front and x.condition.device == device]
-            ms, mf = [r.median_ms for r in front], [r.mf or 0.0 for r in front]
-            axes.step(ms, mf, where="post", color=LINE, lw=1, zorder=0)
-        axes.set(xlabel="latency (ms)", ylabel="flops (M multiply-adds)", xscale="log", yscale="log")
-        plain_ticks(axes.xaxis)
-        plain_ticks(axes.yaxis)
-        axes.legend(fontsize=8, frameon=False, loc="best")
-
-    return Picture.of(draw).svg()
+    """Median with its 95 % interval against flops; one below the other where all files have the same."""
+    alike = len({c.row.mf for c in choices if c.row.mf is not None}) < 2
+    return Picture.of(lambda axes: (_lines if alike else _against_flops)(axes, table, choices)).svg()
 
 
-def _points(axes: Axes, found: Sequence[PageRow], label: str, index: int) -> None:
+def _against_flops(
+    axes: Axes, table: Mapping[Condition, Sequence[PageRow]], choices: Sequence[FileChoice]
+) -> None:
+    """With the front of each device as steps."""
+    for i, (condition, every) in enumerate(table.items()):
+        found = [r for r in every if r.mf is not None]  # what has no count stands in the table only
+        _points(axes, found, [r.mf or 0.0 for r in found], _short(condition, table), i)
+    for device in dict.fromkeys(c.device for c in table):
+        front = [x.row for x in choices if x.front and x.condition.device == device]
+        ms, mf = [r.median_ms for r in front], [r.mf or 0.0 for r in front]
+        axes.step(ms, mf, where="post", color=LINE, lw=1, zorder=0)
+    axes.set(ylabel="flops (M multiply-adds)", xlabel="latency (ms)", xscale="log", yscale="log")
+    plain_ticks(axes.xaxis)
+    plain_ticks(axes.yaxis)
+    axes.legend(fontsize=8, frameon=False, loc="best")
+
+
+def _lines(axes: Axes, table: Mapping[Condition, Sequence[PageRow]], choices: Sequence[FileChoice]) -> None:
+    """A line a file with its name, the fastest on top."""
+    conditions = list(table)
+    for height, choice in enumerate(reversed(choices)):
+        i = conditions.index(choice.condition)
+        _points(axes, [choice.row], [height], _short(choice.condition, table), i)
+        axes.annotate(choice.row.file, (0.01, height + 0.18), xycoords=("axes fraction", "data"), fontsize=8)
+    axes.set(xlabel="latency (ms)", xlim=(0, None), ylim=(-0.5, len(choices)), yticks=[])
+    known = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+    axes.figure.legend(known.values(), known.keys(), fontsize=8, frameon=False, loc="outside upper left")
+
+
+def _points(axes: Axes, found: Sequence[PageRow], heights: Sequence[float], label: str, index: int) -> None:
     ms = [r.median_ms for r in found]
     low = [max(0.0, r.median_ms - r.low_ms) for r in found]
     high = [max(0.0, r.high_ms - r.median_ms) for r in found]
     axes.errorbar(
-        ms, [r.mf or 0.0 for r in found], xerr=[low, high], fmt=MARKS[index % len(MARKS)], ms=5, lw=1,
+        ms, heights, xerr=[low, high], fmt=MARKS[index % len(MARKS)], ms=5, lw=1,
         color=COLORS[index % len(COLORS)], label=label,
     )  # fmt: skip
 

@@ -121,6 +121,18 @@ def test_the_first_view_names_the_fastest_file_and_each_devices_front() -> None:
     assert answer.endswith("2 of 4 are on the front")
 
 
+def test_files_of_equal_or_unknown_flops_stand_each_on_a_line_of_its_own() -> None:
+    device = SimulatedDevice(np.random.default_rng(0), network_noise=0.0)
+    lines = [device.record("net", CONFIGS[0], file=f) for f in ("a.tflite", "b.tflite")]
+    names = ">a.tflite<", ">b.tflite<"
+    alike = first_view(rows(lines, np.random.default_rng(0))).picture
+    assert all(name in alike for name in names)
+    unlike = [*lines, device.record("other", CONFIGS[1])]
+    assert not any(name in first_view(rows(unlike, np.random.default_rng(0))).picture for name in names)
+    unknown = [replace(m, model=replace(m.model, flops=None)) for m in lines]
+    assert ">a.tflite<" in first_view(rows(unknown, np.random.default_rng(0))).picture
+
+
 def test_a_device_without_a_valid_measurement_names_no_file() -> None:
     lines = [invalid(m) for m in measured()[:2]]
     [answer] = first_view(rows(lines, np.random.default_rng(0))).answers
