@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regnet_edge.artifact import Artifact, Structure, sidecar_of
+from regnet_edge.converters.contents import ASSUMED_SIDE
 from regnet_edge.errors import RegNetEdgeError, UsageError
 from regnet_edge.files import sha256_of, size_of
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from regnet_edge.converters.contents import Contents
     from regnet_edge.converters.opened import ImageInput
 
-ASSUMED_SIDE = 224  # pixels of an input whose height and width are left open
 UNKNOWN = Structure(convs=0, grouped_convs=0, ops={})
 
 

@@ -14,6 +14,8 @@ from regnet_edge.artifact import Structure
 from regnet_edge.complexity import Complexity
 from regnet_edge.request import Precision
 
+ASSUMED_SIDE = 224  # pixels of an image whose height and width are left open
+
 _OF_TYPE: Mapping[str, Precision] = {
     "float32": "fp32", "float16": "fp16", "bfloat16": "fp16", "int8": "int8", "uint8": "int8",
 }  # fmt: skip
@@ -86,6 +88,18 @@ class Contents:
         """By the type of most stored numbers; fp32 where none is stored."""
         most = max(self.weights, key=lambda w: w.elements, default=None)
         return _OF_TYPE.get(most.type, "int8") if most else "fp32"
+
+
+def filled(shape: Sequence[int]) -> tuple[int, ...]:
+    """An input's shape with its open sizes filled: one image of the assumed side."""
+    return tuple(n or (ASSUMED_SIDE if i else 1) for i, n in enumerate(shape))
+
+
+def at_a_size(inputs: Sequence[TensorInfo]) -> tuple[str, ...]:
+    """The remark about counts of images whose size is left open; empty where it is not."""
+    if not any(len(i.shape) == 4 and 0 in i.shape[1:] for i in inputs):
+        return ()
+    return (f"its input's size is open; counted for {ASSUMED_SIDE}x{ASSUMED_SIDE} pixels",)
 
 
 def counted(layers: Iterable[CountedLayer]) -> Complexity | None:

@@ -7,9 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from regnet_edge.complexity import Complexity
 from regnet_edge.errors import ArtifactError
 
-from ..contents import Contents, CountedLayer, TensorInfo, by_type, counted
+from ..contents import Contents, CountedLayer, TensorInfo, at_a_size, by_type, counted, filled
 
 Shapes = Mapping[str, tuple[int, ...]]
 _KERNEL = {"Conv": 1, "Gemm": 1, "MatMul": 1, "QLinearConv": 3, "QLinearMatMul": 3, "ConvInteger": 1}
@@ -36,9 +40,12 @@ def contents(path: Path) -> Contents:
         outputs=tuple(_info(o) for o in graph.output),
         structure=structure(path),
         weights=by_type(weights),
-        counts=counted(_layers(model, stored)),
+        counts=_counts(model, stored, path),
         metadata=metadata(path),
-        remarks=(f"operator set {max((o.version for o in model.opset_import), default=0)}",),
+        remarks=(
+            f"operator set {max((o.version for o in model.opset_import), default=0)}",
+            *at_a_size(inputs),
+        ),
     )
 
 
@@ -64,8 +71,53 @@ def _info(value: Any) -> TensorInfo:
     return TensorInfo(value.name, _type(value.type.tensor_type.elem_type), _sizes(value))
 
 
-def _shapes(model: Any) -> Shapes:
-    """The shape of every tensor, an open batch taken as one image."""
+def _counts(model: Any, stored: set[str], path: Path) -> Complexity | None:
+    """From the shapes that follow from the graph; where some do not, from those of one run."""
+    inferred = _inferred(model)
+    found = counted(_layers(model, stored, inferred))
+    return found or counted(_layers(model, stored, {**inferred, **_computed(model, stored, path)}))
+
+
+def _computed(model: Any, stored: set[str], path: Path) -> Shapes:
+    """What the layers answer to one image, for open sizes and for ops that ONNX does not know.
+
+    Empty where the file takes no image or its runtime refuses it.
+    """
+    import onnx
+    import onnxruntime  # type: ignore[import-untyped]  # ships no types
+
+    layers = [node.output[0] for node in model.graph.node if node.op_type in _KERNEL]
+    seen = onnx.ModelProto()
+    seen.CopyFrom(model)
+    known = {output.name for output in model.graph.output}
+    seen.graph.output.extend(onnx.ValueInfoProto(name=name) for name in layers if name not in known)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
+    given = {i.name: _one_image(i) for i in model.graph.input if i.name not in stored}
+    if any(image is None for image in given.values()):
+        return {}
+    try:
+        session = onnxruntime.InferenceSession(
+            seen.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        return {n: f.shape for n, f in zip(layers, session.run(layers, given), strict=True)}
+    except Exception:  # noqa: BLE001  # its pybind exceptions share no base but Exception
+        return {}
+
+
+def _one_image(value: Any) -> NDArray[Any] | None:
+    """Zeros as that input takes them, open sizes filled; None where it is no image."""
+    import onnx
+
+    shape = filled(_sizes(value))
+    if len(shape) != 4:
+        return None
+    return np.zeros(shape, onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+
+
+def _inferred(model: Any) -> Shapes:
+    """The shape of every tensor that follows from the graph, an open batch taken as one image."""
     import onnx
 
     one = onnx.ModelProto()
@@ -83,9 +135,8 @@ def _shapes(model: Any) -> Shapes:
     return {v.name: _sizes(v) for v in every} | {i.name: tuple(i.dims) for i in model.graph.initializer}
 
 
-def _layers(model: Any, stored: set[str]) -> Iterator[CountedLayer]:
+def _layers(model: Any, stored: set[str], shapes: Shapes) -> Iterator[CountedLayer]:
     """Every layer whose kernel is stored, or dequantized from what is stored."""
-    shapes = _shapes(model)
     fixed = set(stored)
     for node in model.graph.node:
         if all(name in fixed or not name for name in node.input):

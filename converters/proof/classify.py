@@ -12,7 +12,7 @@ import numpy as np
 from regnet_edge.errors import DataError
 from regnet_edge.folders import Pictures, read_folder
 
-from .subject import Subject, with_classes
+from .subject import Subject
 
 TOP = 5
 NS_PER_MS = 1e6
@@ -49,9 +49,8 @@ def classify(
 ) -> Iterator[Classified]:
     """Each picture, or each picture of a folder, in order; one that cannot be read is told, not dropped.
 
-    The network runs once unmeasured before the first picture. Raises DataError for a folder that has none.
+    Raises DataError for a folder that has none.
     """
-    warm = False
     for file in _files(pictures):
         begun = clock()
         try:
@@ -59,16 +58,12 @@ def classify(
         except DataError as error:
             yield Classified(file, error=str(error))
             continue
-        if not warm:
-            before = clock()
-            subject.opened.run(prepared)
-            begun, warm = begun + clock() - before, True
         middle = clock()
         probabilities = subject.probabilities(prepared)[0]
         ended = clock()
         yield Classified(
             file,
-            _guesses(with_classes(subject, len(probabilities)), probabilities, top),
+            _guesses(subject, probabilities, top),
             round((middle - begun) / NS_PER_MS, 3),
             round((ended - middle) / NS_PER_MS, 3),
         )

@@ -17,7 +17,7 @@ from regnet_edge.errors import DataError
 from regnet_edge.folders import Pictures, read_folder
 
 from ..images import labelled
-from .subject import Subject, with_classes
+from .subject import Subject
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,7 +143,6 @@ def _answers(
         piece = drawn.take(np.arange(start, min(start + BATCH, len(drawn))))
         probabilities = subject.probabilities(subject.prepare(piece))
         if not ranks:
-            subject = with_classes(subject, probabilities.shape[1])
             pictures, origin = labelled(drawn, subject.labels, probabilities.shape[1])
             if pictures.labels is None:
                 raise DataError(f"{subject.name} cannot be evaluated on {folder}: {origin.remarks[0]}")

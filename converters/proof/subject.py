@@ -92,11 +92,12 @@ def subject(path: Path, stated: Sequence[Said] = (), labels: tuple[str, ...] = (
     how, origins = combined([*stated, own, *_recognised(opened.input)], opened.input.channels)
     made = Subject(path.name, opened, how, labels or own.labels, _notes(path.name, how, origins))
     _check(made)
-    return made
+    one = np.zeros((1, how.channels, how.resolution, how.resolution), np.float32)
+    return with_classes(made, opened.run(one).shape[1])  # which makes the runtime warm as well
 
 
 def with_classes(made: Subject, classes: int) -> Subject:
-    """The subject once the number of its classes is known: ImageNet's names for 1,000 without labels."""
+    """The subject, whose file has so many classes: ImageNet's names for 1,000 without labels."""
     if made.labels and len(made.labels) != classes:
         raise UsageError(
             f"{len(made.labels)} labels for the {classes} classes of {made.name}; give one a class"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..contents import Contents, CountedLayer, TensorInfo, by_type, counted
-from .runtime import read_flatbuffer
+from regnet_edge.complexity import Complexity
+from regnet_edge.errors import ArtifactError
+
+from ..contents import Contents, CountedLayer, TensorInfo, at_a_size, by_type, counted
+from .runtime import open_interpreter, read_flatbuffer
 
 _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
@@ -30,9 +33,9 @@ def contents(path: Path) -> Contents:
         outputs=outputs,
         structure=structure(path),
         weights=by_type((types[t.Type()], _shape(t), size) for t, size in stored),
-        counts=counted(_layers(schema, model, graph, _batch(inputs))),
+        counts=_counts(schema, model, graph, path, inputs),
         metadata=metadata(path),
-        remarks=("the runtime decides at loading what XNNPACK takes; benchmark records it",),
+        remarks=(*at_a_size(inputs), "the runtime decides at loading what XNNPACK takes; benchmark tells it"),
     )
 
 
@@ -60,13 +63,30 @@ def _stored(model: Any, graph: Any) -> list[tuple[Any, int]]:
     return [(t, size) for t, b in sized if (size := b.DataLength() or int(b.Size()))]
 
 
-def _layers(schema: Any, model: Any, graph: Any, batch: int) -> Iterator[CountedLayer]:
+def _counts(
+    schema: Any, model: Any, graph: Any, path: Path, inputs: tuple[TensorInfo, ...]
+) -> Complexity | None:
+    """Of the sizes that are stored; where the file leaves them open, of those that the runtime works out."""
+    if not at_a_size(inputs):
+        return counted(_layers(schema, model, graph, {}, _batch(inputs)))
+    try:
+        interpreter = open_interpreter(path, delegates=False)
+    except ArtifactError:  # the assumed size is none of the file's
+        return None
+    seen = {d["index"]: tuple(int(n) for n in d["shape"]) for d in interpreter.get_tensor_details()}
+    return counted(_layers(schema, model, graph, seen, 1))
+
+
+def _layers(
+    schema: Any, model: Any, graph: Any, seen: Mapping[int, tuple[int, ...]], batch: int
+) -> Iterator[CountedLayer]:
     names = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
     for i in range(graph.OperatorsLength()):
         op = graph.Operators(i)
         code = model.OperatorCodes(op.OpcodeIndex())
         if names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())] not in _LAYERS:
             continue
-        kernel, out = _shape(graph.Tensors(op.Inputs(1))), _shape(graph.Tensors(op.Outputs(0)))
+        kernel = _shape(graph.Tensors(op.Inputs(1)))
+        out = seen.get(op.Outputs(0), _shape(graph.Tensors(op.Outputs(0))))
         bias = _shape(graph.Tensors(op.Inputs(2))) if op.InputsLength() > 2 and op.Inputs(2) >= 0 else (0,)
         yield CountedLayer(math.prod(out) // batch, math.prod(kernel), out[-1], math.prod(bias))

@@ -11,7 +11,7 @@ import numpy as np
 from regnet_edge.errors import ArtifactError
 
 from ..opened import ImageInput, OpenedFile
-from .runtime import open_interpreter, to_real, to_steps
+from .runtime import fit, open_interpreter, signature, to_real, to_steps
 
 if TYPE_CHECKING:
     from .. import Floats
@@ -23,7 +23,7 @@ def opened(path: Path) -> OpenedFile:
 
     interpreter = open_interpreter(path)
     entries, exit_ = interpreter.get_input_details(), interpreter.get_output_details()[0]
-    shapes = [_shape(entry) for entry in entries]
+    shapes = [signature(entry) for entry in entries]
     image = ImageInput.of(path, shapes, "NHWC")
     if image.batch == 0:  # a dynamic batch is allocated for one image
         image = ImageInput.of(path, [(1, *shapes[0][1:])], "NHWC")
@@ -32,15 +32,12 @@ def opened(path: Path) -> OpenedFile:
     def forward(images: Floats) -> Floats:
         entry = entries[0]
         steps = images.astype(entry["dtype"]) if image.raw else to_steps(images, entry)
+        fit(interpreter, steps.shape)
         interpreter.set_tensor(entry["index"], steps)
         interpreter.invoke()
         return to_real(interpreter.get_tensor(exit_["index"]), exit_)
 
     return OpenedFile(path, image, forward, metadata(path))
-
-
-def _shape(entry: Any) -> list[int]:
-    return [int(n) for n in entry.get("shape_signature", entry["shape"])]
 
 
 def _with_numbers(image: ImageInput, path: Path, entry: Any) -> ImageInput:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from regnet_edge.errors import ArtifactError
 
+from ..contents import filled
 from ..quiet import quiet
 
 if TYPE_CHECKING:
@@ -45,15 +46,44 @@ def read_flatbuffer(path: Path) -> bytes:
     return data
 
 
-def open_interpreter(path: Path, threads: int | None = None) -> Any:
-    """An interpreter ready to run; raises ArtifactError for a file it refuses."""
-    from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped]  # ships no types
+def open_interpreter(path: Path, threads: int | None = None, *, delegates: bool = True) -> Any:
+    """An interpreter ready to run, open sizes at what is assumed; raises ArtifactError for a file it refuses.
+
+    delegates: False for the file's own ops with their shapes, which a delegate keeps to itself.
+    """
+    from ai_edge_litert.interpreter import (  # type: ignore[import-untyped]  # ships no types
+        Interpreter,
+        OpResolverType,
+    )
 
     read_flatbuffer(path)
+    kind = OpResolverType.AUTO if delegates else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
         with quiet():
-            interpreter = Interpreter(str(path), num_threads=threads)
+            interpreter = Interpreter(str(path), num_threads=threads, experimental_op_resolver_type=kind)
+            _fill(interpreter)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ArtifactError(f"TFLite refuses {path} ({error}); convert the model again") from error
     return interpreter
+
+
+def _fill(interpreter: Any) -> None:
+    """Sizes that the file leaves open; XNNPACK refuses the one pixel that they are stored as."""
+    for entry in interpreter.get_input_details():
+        shape = signature(entry)
+        if 0 in shape[1:]:
+            interpreter.resize_tensor_input(entry["index"], filled(shape))
+
+
+def signature(entry: Any) -> tuple[int, ...]:
+    """The shape of an interpreter's input, 0 where it is open."""
+    return tuple(max(0, int(n)) for n in entry.get("shape_signature", entry["shape"]))
+
+
+def fit(interpreter: Any, shape: tuple[int, ...]) -> None:
+    """Give the one input that shape, where the file leaves its size open."""
+    entry = interpreter.get_input_details()[0]
+    if tuple(entry["shape"]) != shape:
+        interpreter.resize_tensor_input(entry["index"], shape)
+        interpreter.allocate_tensors()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import onnx
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
+from regnet_edge import complexity
+from regnet_edge.artifact import Artifact
 from regnet_edge.benchmarks import foreign
 from regnet_edge.benchmarks.runner.engines import kind
 from regnet_edge.benchmarks.runner.protocol import fixed_image
@@ -52,6 +56,63 @@ def test_a_file_of_another_tool_tells_its_inputs_and_its_counts(tmp_path: Path) 
     assert held.counts.activations == 2 * 16 * 16 * 8 + 10
     assert held.counts.params == 8 * 27 + 8 + 8 * 36 + 80
     assert held.structure.grouped_convs == 1
+
+
+def test_a_size_that_is_left_open_is_counted_and_measured_as_it_is_assumed(tmp_path: Path) -> None:
+    open_size = (("x", TensorProto.FLOAT, ("n", 3, "h", "w")),)
+    path = net(tmp_path / "net.onnx", open_size)
+    held = target("onnx").contents(path)
+    assert held.counts is not None
+    assert held.counts.flops == 112 * 112 * 8 * (27 + 36) + 80
+    assert "its input's size is open; counted for 224x224 pixels" in held.remarks
+    found = foreign.foreign(path)
+    assert (found.shape, found.model.flops) == ((1, 3, 224, 224), held.counts.flops)
+
+
+@pytest.mark.filterwarnings("ignore")  # the quantizer's own
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+def test_what_onnxruntimes_quantizer_makes_counts_as_the_float_file(form: str, tmp_path: Path) -> None:
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+
+    class OneImage(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.images = iter([{"x": np.ones((1, 3, 32, 32), np.float32)}])
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self.images, None)
+
+    plain, made = net(tmp_path / "net.onnx", IMAGE), tmp_path / "int8.onnx"
+    quantize_static(str(plain), str(made), OneImage(), quant_format=QuantFormat[form])
+    held, expected = target("onnx").contents(made), target("onnx").contents(plain).counts
+    assert held.precision == "int8"
+    assert held.counts is not None
+    assert expected is not None
+    assert (held.counts.flops, held.counts.activations) == (expected.flops, expected.activations)
+
+
+def test_a_tflite_of_open_size_is_counted_classified_and_run_at_any(
+    shipped_artifacts: dict[str, Artifact], tmp_path: Path
+) -> None:
+    artifact = shipped_artifacts["tflite"]
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(artifact.path.read_bytes(), 0))
+    entry = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+    entry.shape, entry.shapeSignature = [1, 1, 1, 1], [-1, -1, -1, 1]  # as TensorFlow writes an open size
+    builder = flatbuffers.Builder(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path = tmp_path / "open.tflite"
+    path.write_bytes(builder.Output())
+    found = foreign.foreign(path)
+    expected = complexity.complexity(artifact.request.model.config, 224)
+    assert found.shape == (1, 1, 224, 224)
+    assert found.model.flops == pytest.approx(expected.flops, rel=1e-4)
+    engine = kind("litert")({"threads": 1, "accelerator": "cpu", "input_shape": found.shape})
+    engine.load(str(path))
+    engine.feed(fixed_image(found.shape))
+    engine.run()
+    assert np.isfinite(engine.logits()).all()
+    images = np.random.default_rng(0).random((3, 1, 28, 28), np.float32)
+    same = target("tflite").run(artifact, images)
+    assert np.allclose(target("tflite").opened(path).run(images), same, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -21,7 +21,8 @@ class CoreMLEngine(Engine):
     def __init__(self, job: Json) -> None:
         if sys.platform != "darwin":
             raise RunnerError(
-                "Core ML runs on a Mac only; measure this artifact there, or in the iOS runtime"
+                "Core ML times files on a Mac only: name one with --host ssh://user@mac; here regnet-edge "
+                "inspect counts the file and classify runs it"
             )
         super().__init__(job)
         self.library = importlib.import_module("coremltools")

@@ -24,6 +24,11 @@ class LiteRTEngine(Engine):
 
     def load(self, path: str) -> None:
         self.net = self.library.Interpreter(model_path=path, num_threads=self.threads)
+        [entry] = self.net.get_input_details()
+        self.signature = [int(n) for n in entry.get("shape_signature", entry["shape"])]
+        if min(self.signature[1:]) < 0:  # XNNPACK refuses the one pixel that an open size is stored as
+            image = np.zeros(self.job["input_shape"], np.uint8)
+            self.net.resize_tensor_input(entry["index"], in_layout(image, self.signature).shape)
         self.net.allocate_tensors()
         [self.entry], self.exit = self.net.get_input_details(), self.net.get_output_details()[0]
         self.run = self.net.invoke  # type: ignore[method-assign]  # no frame of Python's inside the timing
@@ -34,9 +39,9 @@ class LiteRTEngine(Engine):
             self.net.allocate_tensors()
             [self.entry], self.exit = self.net.get_input_details(), self.net.get_output_details()[0]
         if self.entry["dtype"] == np.uint8 and self.entry["quantization"] in ((0.0, 0), (1.0, 0)):
-            self.net.set_tensor(self.entry["index"], pixels_in_layout(image, self.entry["shape"]))
+            self.net.set_tensor(self.entry["index"], pixels_in_layout(image, self.signature))
             return
-        image = in_layout(image, self.entry["shape"])
+        image = in_layout(image, self.signature)
         scale, zero = self.entry["quantization"]
         self.net.set_tensor(self.entry["index"], to_type(image, self.entry["dtype"], scale, zero))
 
