@@ -72,7 +72,7 @@ def opened(converter: Converter, path: Path) -> OpenedFile:
         told = codec.from_json(parse_json_object(apart.text()), _Described)
     except (UnreadableError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read ({error}); make the file again") from error
-    return OpenedFile(path, told.input, apart, told.metadata)
+    return OpenedFile(path, told.input, apart, told.metadata, told.labels)
 
 
 def contents(converter: Converter, path: Path) -> Contents:
@@ -100,6 +100,7 @@ class _Described:
 
     input: ImageInput
     metadata: Mapping[str, str]
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +265,7 @@ def _run_often(pipe: Pipe, converter: Converter, artifact: Artifact) -> None:
 
 def _open(pipe: Pipe, converter: Converter, path: Path) -> None:
     found = converter.opened(path)
-    pipe.tell(codec.canonical(_Described(found.input, dict(found.metadata))))
+    pipe.tell(codec.canonical(_Described(found.input, dict(found.metadata), found.labels)))
     for images in _given(pipe):
         pipe.give(np.asarray(found.forward(images), np.float32))
 

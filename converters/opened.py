@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from regnet_edge.errors import ArtifactError
+from regnet_edge.request import Color
 
 from .batches import in_batches
 
@@ -23,7 +24,7 @@ class ImageInput:
     """What a file's one input takes: images of that layout; a size of 0 means any.
 
     lowest, highest: the real numbers that the input's type can hold where it is quantized; raw: whole
-    numbers 0..255 without a scale, which are pixels.
+    numbers 0..255 without a scale, which are pixels; color: the order of channels where the file states it.
     """
 
     layout: Layout
@@ -34,6 +35,7 @@ class ImageInput:
     lowest: float | None = None
     highest: float | None = None
     raw: bool = False
+    color: Color | None = None
 
     @classmethod
     def of(cls, path: Path, inputs: Sequence[Sequence[Any]], prefer: Layout, **more: Any) -> ImageInput:
@@ -65,12 +67,14 @@ class OpenedFile:
     """A file that is loaded and ready: forward takes images in its own layout and batch, as real numbers.
 
     metadata: what the file says of itself in regnet-edge's own words, empty for a file of another tool.
+    labels: the names of its classes where its format has a place for them.
     """
 
     path: Path
     input: ImageInput
     forward: Callable[[Floats], Floats]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
     def run(self, images: Floats) -> Floats:
         """Answers (n, classes) of images (n, channels, h, w); raises ArtifactError for other answers."""

@@ -21,7 +21,11 @@ def contents(path: Path) -> Contents:
     program = load(path)
     outputs = {o.name: o for op in program.operations for o in op.outputs}
     given = _info(program.input)
-    image = ("the input is an image of 0..255; its scale and bias are inside",) if program.image else ()
+    image = (
+        (f"the input is a {program.color} image of 0..255; its scale and bias are inside",)
+        if program.color
+        else ()
+    )
     return Contents(
         inputs=(given,),
         outputs=tuple(_info(outputs[name]) for name in program.outputs if name in outputs),

@@ -13,5 +13,5 @@ def opened(path: Path) -> OpenedFile:
 
     evaluator = open_evaluator(path)
     program = evaluator.program
-    image = ImageInput.of(path, [program.input.shape], "NCHW", raw=program.image)
-    return OpenedFile(path, image, evaluator.run, dict(program.metadata))
+    image = ImageInput.of(path, [program.shape], "NCHW", raw=program.color is not None, color=program.color)
+    return OpenedFile(path, image, evaluator.run, dict(program.metadata), program.labels)

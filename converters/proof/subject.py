@@ -123,7 +123,7 @@ def _said_inside(opened: OpenedFile) -> Said:
     """What a file without a sidecar has in its metadata, where regnet-edge made it."""
     origin, stored = Origin("file", "its metadata"), opened.metadata.get("regnet_edge.preprocessing")
     if not stored:
-        return Said(origin)
+        return Said(origin, labels=opened.labels)
     names = opened.metadata.get("regnet_edge.labels", "")
     try:
         how = codec.from_json(parse_json(stored), Preprocessing)
@@ -142,6 +142,8 @@ def _recognised(given: ImageInput) -> Iterator[Said]:
         )
     if given.height:
         yield Said(Origin("file", "its input"), Settings(resolution=given.height))
+    if given.color:
+        yield Said(Origin("file", "its input"), Settings(color=given.color))
     if given.raw:
         yield Said(Origin("recognised", "whole numbers 0..255"), Settings(mean=(0.0,), std=(1.0,)))
     if given.lowest is None or given.highest is None:

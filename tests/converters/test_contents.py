@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import flatbuffers
 import numpy as np
 import onnx
 import pytest
+import torch
 from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
@@ -17,10 +19,12 @@ from regnet_edge import complexity
 from regnet_edge.artifact import Artifact
 from regnet_edge.benchmarks import foreign
 from regnet_edge.benchmarks.runner.engines import kind
-from regnet_edge.benchmarks.runner.protocol import fixed_image
+from regnet_edge.benchmarks.runner.protocol import RunnerError, fixed_image
 from regnet_edge.cli import cli
 from regnet_edge.converters import target
 from regnet_edge.converters.contents import TensorInfo
+from regnet_edge.converters.proof.subject import subject
+from regnet_edge.converters.quiet import coremltools
 
 
 def net(path: Path, inputs: tuple[tuple[str, int, tuple[int | str, ...]], ...]) -> Path:
@@ -115,10 +119,44 @@ def test_a_tflite_of_open_size_is_counted_classified_and_run_at_any(
     assert np.allclose(target("tflite").opened(path).run(images), same, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore")  # coremltools' and torch.jit's own
+def test_a_package_of_coremltools_is_run_with_its_own_size_colours_and_names(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, 2), torch.nn.Hardswish(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+        torch.nn.Linear(8, 4),
+    ).eval()  # fmt: skip
+    traced, path, any_size = torch.jit.trace(net, torch.zeros(1, 3, 32, 32)), tmp_path / "a", tmp_path / "b"
+    path, any_size = path.with_suffix(".mlpackage"), any_size.with_suffix(".mlpackage")
+    with coremltools() as ct:
+        image = ct.ImageType(name="x", shape=(1, 3, 32, 32), color_layout=ct.colorlayout.BGR)
+        side = ct.RangeDim(16, 64, 32)
+        open_size = ct.TensorType(name="x", shape=(ct.RangeDim(1, 4), 3, side, side))
+        names, exact = ct.ClassifierConfig(list("abcd")), ct.precision.FLOAT32
+        ct.convert(traced, inputs=[image], classifier_config=names, compute_precision=exact).save(str(path))
+        ct.convert(traced, inputs=[open_size], compute_precision=exact).save(str(any_size))
+    made = subject(path)
+    assert (made.how.color, made.how.resolution, made.labels) == ("BGR", 32, tuple("abcd"))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32)).astype(np.float32)
+    with torch.no_grad():
+        expected = net(torch.from_numpy(pixels)).numpy()
+    assert np.allclose(made.opened.run(pixels), expected, rtol=1e-4, atol=1e-4)
+    opened = target("coreml").opened(any_size)
+    assert (opened.input.batch, opened.input.height) == (1, 32)
+    assert np.allclose(opened.run(pixels), expected, rtol=1e-4, atol=1e-4)
+    assert target("coreml").contents(any_size).inputs[0].shape == (0, 3, 0, 0)
+
+
+def test_timing_a_package_where_there_is_no_core_ml_says_what_can_be_done() -> None:
+    if sys.platform == "darwin":
+        pytest.skip("Core ML is here")
+    with pytest.raises(RunnerError, match=r"on a Mac only: name one with --host ssh://.* classify runs it"):
+        kind("coreml")({"threads": 1, "accelerator": "cpu"})
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(("name", "giga"), [("mobilenet_v3_large", 0.217), ("resnet50", 4.089)])
 def test_counts_are_those_that_torchvision_publishes(name: str, giga: float, tmp_path: Path) -> None:
-    import torch
     import torchvision
 
     module, path = torchvision.models.get_model(name).eval(), tmp_path / f"{name}.onnx"

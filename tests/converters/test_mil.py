@@ -62,6 +62,16 @@ CASES = [
     ("relu", {"x": X}, plain(torch.relu)),
     ("relu6", {"x": 6 * X}, plain(F.relu6)),
     ("leaky_relu", {"x": X, "alpha": np.float32(0.25)}, lambda x, alpha: F.leaky_relu(x, 0.25)),
+    ("elu", {"x": X, "alpha": np.float32(0.5)}, lambda x, alpha: F.elu(x, 0.5)),
+    ("prelu", {"x": IMAGE, "alpha": V[0, :, 0, 0]}, plain(F.prelu)),
+    ("thresholded_relu", {"x": X, "alpha": np.float32(0.25)}, lambda x, alpha: F.threshold(x, 0.25, 0)),
+    ("softplus", {"x": X}, plain(F.softplus)),
+    ("square", {"x": X}, plain(torch.square)),
+    (
+        "pad",
+        {"x": IMAGE, "pad": I(1, 2, 0, 3), "mode": "constant", "constant_val": np.float32(0.5)},
+        lambda x, **_: F.pad(x, (0, 3, 1, 2), value=0.5),
+    ),
     ("silu", {"x": X}, plain(F.silu)),
     ("sigmoid", {"x": X}, plain(torch.sigmoid)),
     (
@@ -177,6 +187,11 @@ CASES = [
     (
         "constexpr_blockwise_shift_scale",
         {"data": STEPS, "scale": draw(1, 3, 2), "offset": np.arange(6, dtype=np.int8).reshape(1, 3, 2)},
+        None,
+    ),
+    (
+        "constexpr_sparse_to_dense",
+        {"nonzero_data": draw(3), "mask": np.uint8([0b01010010]), "shape": np.uint32([2, 4])},
         None,
     ),
     (
@@ -546,6 +561,6 @@ def test_a_path_that_is_nothing_is_refused(tmp_path):
 def test_probabilities_of_a_classifier_come_in_the_order_of_its_classes():
     inputs = {"probabilities": (Ref("image"),), "classes": (("b", "a"),)}
     op = Operation("classify", inputs, (Typed("label", "STRING", ()), Typed("probs", "", ())))
-    net = Program(Path("x"), Typed("image", "FLOAT32", (1, 2)), False, (op,), ("label", "probs"), {})
+    net = Program(Path("x"), Typed("image", "FLOAT32", (1, 2)), (1, 2), None, (op,), ("label", "probs"), {})
     given = np.float32([[0.25, 0.75], [0.5, 0.5]])
     np.testing.assert_array_equal(evaluator.prepare(net).run(given), given)

@@ -69,7 +69,7 @@ class Evaluator:
     @property
     def batch(self) -> int:
         """Images that the program takes at once."""
-        return self.program.input.shape[0]
+        return self.program.shape[0]
 
     def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """The program's result, (n, classes), for its inputs (n, channels, h, w), any n.
@@ -80,7 +80,7 @@ class Evaluator:
 
     def tensors(self, images: NDArray[np.float32], names: Sequence[str]) -> list[NDArray[np.float32]]:
         """The values of those names, images first, as float32; raises DataError for a wrong input shape."""
-        expected = self.program.input.shape[1:]
+        expected = self.program.shape[1:]
         if images.shape[1:] != expected or not len(images):
             raise DataError(f"{self.program.path} takes images of shape {expected}, not {images.shape}")
         at_once = max(1, IMAGES_AT_ONCE // self.batch) * self.batch
@@ -90,7 +90,7 @@ class Evaluator:
     def _piece(self, images: NDArray[np.float32], names: Sequence[str]) -> list[NDArray[np.float32]]:
         missing = -len(images) % self.batch
         filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-        batches = torch.from_numpy(filled).reshape(-1, *self.program.input.shape)
+        batches = torch.from_numpy(filled).reshape(-1, *self.program.shape)
 
         def forward(batch: Tensor) -> tuple[Tensor, ...]:
             values = self._values(batch, frozenset(names))
@@ -172,10 +172,15 @@ def _constant(value: Ref | Constant) -> Any:
     return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
+def _fits(shape: tuple[int, ...], declared: tuple[int, ...]) -> bool:
+    """Whether it is the declared shape, in which 0 stands for an open size."""
+    return len(shape) == len(declared) and all(d in (0, n) for n, d in zip(shape, declared, strict=True))
+
+
 def _settled(value: Tensor, declared: Typed, path: Path) -> Tensor:
     if declared.dtype in ("", "STRING"):
         return value  # a classifier's label and dictionary
-    if tuple(value.shape) != declared.shape:
+    if not _fits(tuple(value.shape), declared.shape):
         raise ArtifactError(
             f"{declared.name} of {path} is declared as {declared.shape} and comes out as "
             f"{tuple(value.shape)}; the file contradicts itself: convert the model again"

@@ -104,6 +104,28 @@ def clip(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
     return x.clamp(float(alpha), float(beta))
 
 
+def thresholded_relu(x: Tensor, alpha: Tensor) -> Tensor:
+    """x where it is at least alpha, else 0."""
+    return torch.where(x >= float(alpha), x, torch.zeros_like(x))
+
+
+def elu(x: Tensor, alpha: Tensor) -> Tensor:
+    """x, and alpha (e^x - 1) where negative."""
+    return F.elu(x, float(alpha))
+
+
+def prelu(x: Tensor, alpha: Tensor) -> Tensor:
+    """x, times its channel's alpha where negative."""
+    return torch.where(x > 0, x, x * alpha.reshape(1, -1, *[1] * (x.ndim - 2)))
+
+
+def pad(x: Tensor, pad: Tensor, mode: str = "constant", constant_val: Tensor | None = None) -> Tensor:
+    """x with [before, after] of each of its last dimensions filled."""
+    if mode != "constant":
+        raise NotImplementedError(f"padding of kind {mode}")
+    return _padded(x, _numbers(pad), 0.0 if constant_val is None else float(constant_val))
+
+
 def leaky_relu(x: Tensor, alpha: Tensor) -> Tensor:
     """x, times alpha where negative."""
     return F.leaky_relu(x, float(alpha))
@@ -284,6 +306,16 @@ def _unpacked(packed: Tensor, palettes: int, shape: Sequence[int]) -> Tensor:
     return (digits << torch.arange(width)).sum(1).reshape(tuple(shape))
 
 
+def constexpr_sparse_to_dense(nonzero_data: Tensor, mask: Tensor, shape: Tensor | None = None) -> Tensor:
+    """A weight from its numbers but 0 and a bit for each place (iOS 16) or a mask of 0 and 1 (iOS 18)."""
+    if shape is not None:
+        bits = (mask.reshape(-1, 1).int() >> torch.arange(8)) & 1
+        mask = bits.reshape(-1)[: int(shape.prod())].reshape(_numbers(shape))
+    dense = torch.zeros(mask.shape)
+    dense[mask.bool()] = nonzero_data.float()
+    return dense
+
+
 def constexpr_cast(source_val: Tensor, output_dtype: str) -> Tensor:
     """A float16 constant as float32."""
     return source_val
@@ -326,8 +358,10 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "constexpr_blockwise_shift_scale": constexpr_blockwise_shift_scale,
         "constexpr_cast": constexpr_cast,
         "constexpr_lut_to_dense": constexpr_lut_to_dense,
+        "constexpr_sparse_to_dense": constexpr_sparse_to_dense,
         "conv": conv,
         "dequantize": dequantize,
+        "elu": elu,
         "exp": _unary(torch.exp),
         "expand_dims": expand_dims,
         "gelu": gelu,
@@ -339,6 +373,8 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "maximum": _binary(torch.maximum),
         "minimum": _binary(torch.minimum),
         "mul": _binary(torch.mul),
+        "pad": pad,
+        "prelu": prelu,
         "quantize": quantize,
         "real_div": _binary(torch.div),
         "reduce_max": _reduced(torch.amax),
@@ -352,10 +388,13 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "sigmoid_hard": sigmoid_hard,
         "silu": _unary(F.silu),
         "softmax": softmax,
+        "softplus": _unary(F.softplus),
+        "square": _unary(torch.square),
         "sqrt": _unary(torch.sqrt),
         "squeeze": squeeze,
         "sub": _binary(torch.sub),
         "tanh": _unary(torch.tanh),
+        "thresholded_relu": thresholded_relu,
         "transpose": transpose,
     }
 )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from regnet_edge.artifact import Structure
 from regnet_edge.errors import ArtifactError
+from regnet_edge.request import Color
 
 from .blobs import reader
 from .package import MlPackage, read_package
@@ -83,11 +84,15 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """The main function of a package; image is set where the input is an image of 0..255."""
+    """The main function of a package. shape: the input's, the package's default where sizes are open.
+
+    color: the order of channels where the input is an image of 0..255, None where it is a tensor.
+    """
 
     path: Path
     input: Typed
-    image: bool
+    shape: tuple[int, ...]
+    color: Color | None
     operations: tuple[Operation, ...]
     outputs: tuple[str, ...]
     metadata: Mapping[str, str]
@@ -108,6 +113,17 @@ class Program:
             output="probabilities" if ops["classify"] else "logits",
         )
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """A classifier's names of classes."""
+        constants = {op.name: op.inputs["val"][0] for op in self.operations if op.kind == "const"}
+        for op in self.operations:
+            if op.kind == "classify":
+                (classes,) = op.inputs["classes"]
+                found: Any = constants.get(classes.name, ()) if isinstance(classes, Ref) else classes
+                return tuple(str(name) for name in found)
+        return ()
+
 
 def _groups(conv: Operation, constants: Mapping[str, Ref | Constant]) -> int:
     (groups,) = conv.inputs.get("groups", (np.int32(1),))
@@ -123,15 +139,35 @@ def load(path: Path) -> Program:
         raise ArtifactError(f"{path} has no function main; convert the model again")
     if len(function.inputs) != 1 or len(package.spec.description.input) != 1:
         raise ArtifactError(f"{path} takes {len(function.inputs)} inputs, and only one is understood here")
+    given, described = _typed(function.inputs[0]), package.spec.description.input[0].type
     block, blobs = function.block_specializations[function.opset], reader(package.file)
     return Program(
         path=path,
-        input=_typed(function.inputs[0]),
-        image=package.spec.description.input[0].type.WhichOneof("Type") == "imageType",
+        input=given,
+        shape=_default(described, given),
+        color=_color(described),
         operations=tuple(_operation(o, package, blobs) for o in block.operations),
         outputs=tuple(block.outputs),
         metadata=MappingProxyType(dict(package.spec.description.metadata.userDefined)),
     )
+
+
+def _default(described: Any, given: Typed) -> tuple[int, ...]:
+    """The input's shape; where it is open, the one that the package's description begins with."""
+    usual = tuple(int(n) for n in described.multiArrayType.shape)
+    if described.WhichOneof("Type") == "imageType":
+        usual = (*given.shape[:2], described.imageType.height, described.imageType.width)
+    if len(usual) != len(given.shape):
+        return given.shape
+    return tuple(n or usual[i] for i, n in enumerate(given.shape))
+
+
+def _color(described: Any) -> Color | None:
+    if described.WhichOneof("Type") != "imageType":
+        return None
+    spaces = messages().FeatureTypes_pb2.ImageFeatureType
+    found: dict[int, Color] = {spaces.BGR: "BGR", spaces.GRAYSCALE: "GRAY"}
+    return found.get(described.imageType.colorSpace, "RGB")
 
 
 def _typed(named: Any) -> Typed:
