@@ -7,7 +7,7 @@ INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet
 
 NEWEST_INSTALL = $(subst $(BIN)/,$(NEWEST)/bin/,$(INSTALL))
 
-.PHONY: demo test newest fuzz bench lint format clean apk apk-test
+.PHONY: demo test readers newest fuzz bench lint format clean apk apk-test
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
@@ -32,6 +32,11 @@ demo: $(VENV)/.run
 # Two workers, a file of tests at a time, so that what a file's tests share is made once.
 test: $(VENV)/.test
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# Every kind of .onnx and .tflite in other people's tools, whose environments are made in build/readers (docs/readers.md).
+readers: $(VENV)/.test
+	$(BIN)/python -m tests.readers.environments $(READERS)
+	REGNET_EDGE_READERS=all $(BIN)/pytest -n 2 tests/readers $(if $(ROWS),-k "$(ROWS)")
 
 # An hour of hostile inputs and sudden deaths; the same command goes on where it was stopped (tests/fuzz).
 fuzz: $(VENV)/.test

@@ -17,16 +17,21 @@ LONGEST = 100  # characters of a metadata value in the terminal
 
 @click.command("inspect")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--gpu", is_flag=True, help="Say whether TFLite's GPU delegate takes it whole; see regnet-edge env."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def command(file: Path, as_json: bool) -> None:
+def command(file: Path, gpu: bool, as_json: bool) -> None:
     """Say what is inside a .tflite, .onnx, .pte or .mlpackage, ours or another tool's.
 
     Inputs and outputs with types and quantization, metadata, ops by kind, weights by type and size, flops,
-    params and activations, those of each stage for a file of ours, and what no delegate takes.
+    params and activations, those of each stage for a file of ours, and what no delegate takes. --gpu asks
+    TensorFlow's own analyzer about a .tflite, in the environment that regnet-edge env create onnx-tf makes.
 
     \b
     regnet-edge inspect mobilenet_v3.tflite
     regnet-edge inspect model.pte --json
+    regnet-edge inspect model.tflite --gpu
     """
     from regnet_edge.converters import isolated
     from regnet_edge.converters.proof.subject import converter_of
@@ -36,15 +41,24 @@ def command(file: Path, as_json: bool) -> None:
     if not file.exists():
         raise ArtifactError(f"no file at {file}; check the path")
     held = isolated.contents(converter, file)
-    stages = _stages(file)
+    stages, verdict = _stages(file), _on_gpu(file) if gpu else ""
     if as_json:
         from regnet_edge import codec
 
         shown = {"file": file.name, "target": converter.name, **codec.to_json(held)}
         shown["stages"] = {name: codec.to_json(counts) for name, counts in stages.items()}
+        shown |= {"gpu": verdict} if gpu else {}
         click.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         _print(file, converter.name, held, stages)
+        if verdict:
+            click.echo(f"  gpu      {verdict}")
+
+
+def _on_gpu(file: Path) -> str:
+    from regnet_edge.converters.guests.gpu import sentence
+
+    return sentence(file)
 
 
 def _stages(file: Path) -> dict[str, Complexity]:

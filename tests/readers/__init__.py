@@ -1,0 +1,1 @@
+"""Files in other people's tools: one table, whose environments `make readers` makes."""

@@ -1,0 +1,95 @@
+"""Every kind of file that is made here, of one tiny network, with what our own runtime answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from regnet_edge.artifact import Artifact
+from regnet_edge.config import AnyNetConfig, Stage
+from regnet_edge.converters import Source, assign, isolated
+from regnet_edge.converters.embed import given
+from regnet_edge.converters.int8 import calibration as int8
+from regnet_edge.converters.outputs import outputs_of
+from regnet_edge.model import build_latency_subject, fold_batch_norm
+from regnet_edge.request import NEEDS_CALIBRATION, ExportRequest, ModelSpec, Preprocessing, WeightsRef, embeds
+
+SMALL = AnyNetConfig((Stage(1, 16, 8, 1.0), Stage(1, 24, 8, 1.0)), stem_width=8, se_ratio=0.25, num_classes=7)
+HOW = Preprocessing("RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 32)
+MODEL = ModelSpec("small", SMALL, WeightsRef("untrained"), HOW)
+IMAGES = 3
+EVERYTHING = "normalize,softmax,labels"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of file: fp32, int8, embed-int8, features; precision first, then what else the file does."""
+
+    target: str
+    name: str
+
+    @property
+    def precision(self) -> str:
+        """What its numbers are."""
+        return {"embed": "fp32", "features": "fp32"}.get(self.name, self.name.removeprefix("embed-"))
+
+    def request(self) -> ExportRequest:
+        """What is asked of the converter."""
+        images = int8.calibration(MODEL, count=8) if self.precision in NEEDS_CALIBRATION else None
+        embed = embeds(EVERYTHING) if self.name.startswith("embed") else ()
+        output = ("s1", "s2") if self.name == "features" else ()
+        return ExportRequest(
+            MODEL, self.target, self.precision, calibration=images, embed=embed, output=output
+        )  # fmt: skip
+
+
+KINDS = tuple(
+    Kind(target, name)
+    for target, names in {
+        "onnx": "fp32 fp16 int8 w8 embed embed-int8 features",
+        "tflite": "fp32 fp16 int8 w8 dynamic int8x16 embed embed-int8 features",
+    }.items()
+    for name in names.split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A file, the folder's inputs for it as it takes them, its outputs' names, and our runtime's answers.
+
+    answers: float32 (n, numbers), the outputs side by side.
+    """
+
+    artifact: Artifact
+    given: Path
+    outputs: tuple[str, ...]
+    answers: np.ndarray
+
+
+def source() -> Source:
+    """The network and its export, which all files are made from."""
+    torch.set_num_threads(1)
+    net, example = fold_batch_norm(build_latency_subject(SMALL)), torch.zeros(1, 3, 32, 32)
+    with torch.no_grad():
+        program = torch.export.export(net, (example,))
+    return Source(net, example, program, int8.images(MODEL, int8.calibration(MODEL, count=8)))
+
+
+def make(kind: Kind, start: Source, folder: Path) -> Made:
+    """Convert, run, and write the inputs beside the file."""
+    asked = assign(kind.request())
+    path = asked.path(folder)
+    found = asked.converter.convert(asked.request, start, path)
+    artifact = Artifact.describe(path, asked.request, found, {}, 1.0)
+    artifact.save()
+    images = start.calibration[:IMAGES]
+    answers = isolated.outputs(asked.converter, artifact, images)
+    taken = given(images, asked.request)
+    if kind.target == "tflite" and not asked.request.takes_pixels:
+        taken = images.transpose(0, 2, 3, 1)
+    place = path.with_name(path.name + ".npy")
+    np.save(place, np.ascontiguousarray(taken))
+    return Made(artifact, place, tuple(o.name for o in outputs_of(asked.request)), answers)

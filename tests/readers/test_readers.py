@@ -1,0 +1,71 @@
+"""Every kind of file in every reader at hand, with equal outputs; `make readers` makes their environments."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from regnet_edge.converters.outputs import INDICES, apart
+from regnet_edge.converters.proof.metrics import sqnr_db
+
+from . import environments
+from .kinds import Kind, Made, make, source
+from .table import TABLE, Reader
+
+CHEAP = ("onnx.checker",)
+WHOLE = os.environ.get("REGNET_EDGE_READERS") == "all"  # make readers; otherwise the cheap ones that are here
+PLACES = {name: environments.python(name) for name in {reader.environment for reader in TABLE}}
+CELLS = [(reader, kind) for reader in TABLE for kind in reader.takes() if WHOLE or reader.name in CHEAP]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory):
+    """Files by kind, each made when it is first read."""
+    made: dict[Kind, Made] = {}
+    start = source()
+    folder = tmp_path_factory.mktemp("kinds")
+
+    def file(kind: Kind) -> Made:
+        if kind not in made:
+            made[kind] = make(kind, start, folder)
+        return made[kind]
+
+    return file
+
+
+def found(reader: Reader, made: Made, folder: Path) -> np.ndarray:
+    """What the reader gives, outputs side by side; raises AssertionError with its last words."""
+    script, out = Path(__file__).with_name("scripts") / reader.script, folder / "found.npy"
+    path = made.artifact.path
+    given = [reader.how, str(path), str(made.given), str(out), *made.outputs]
+    command = [str(PLACES[reader.environment]), "-W", "ignore", str(script), *given]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    assert out.exists(), f"{reader.name} says of {path.name}: {done.stderr.strip()[-500:]}"
+    return np.load(out)
+
+
+def nearness(made: Made, given: np.ndarray) -> float:
+    """The worst output's SQNR in dB; indices are right where they name the scores that go with them."""
+    wanted, seen = apart(made.answers, made.artifact.request), apart(given, made.artifact.request)
+    if INDICES in seen:
+        named = np.take_along_axis(seen["probabilities"], seen[INDICES].astype(np.int64), axis=1)
+        np.testing.assert_allclose(named, seen["scores"], atol=1e-6)
+    return min(sqnr_db(wanted[name], seen[name]) for name in wanted if name != INDICES)
+
+
+@pytest.mark.parametrize(("reader", "kind"), CELLS, ids=[f"{r.name}-{k.target}-{k.name}" for r, k in CELLS])
+def test_a_reader_gives_what_our_runtime_gives(reader: Reader, kind: Kind, files, tmp_path: Path) -> None:
+    if not PLACES[reader.environment]:
+        pytest.skip(f"{reader.name} has no environment {reader.environment} here; make readers makes it")
+    made = files(kind)
+    decibels = nearness(made, found(reader, made, tmp_path))
+    if kind.name in reader.differs:
+        assert decibels < reader.differs[kind.name], "it has become better: say so in docs/readers.md"
+    else:
+        assert decibels > reader.nearness(kind)
