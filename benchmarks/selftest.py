@@ -22,6 +22,7 @@ import click
 
 from regnet_edge.artifact import Artifact
 from regnet_edge.errors import MeasurementError, RegNetEdgeError, UsageError
+from regnet_edge.programs import finished
 
 from .hosts import Host, HostOptions, open_host
 from .plan import Plan, Trial, trials
@@ -163,7 +164,7 @@ def tool_median_ms(bench: SelfTest, runs: int = 300) -> float:
             "--warmup_runs", "50", "--num_threads", "1", "--result_json", str(report),
         ]  # fmt: skip
         with pinned(bench.cpu):
-            done = subprocess.run(argv, capture_output=True, encoding="utf-8", errors="replace", check=False)
+            done = finished(argv)
         if done.returncode or not report.is_file():
             raise MeasurementError(
                 f"{tool} failed ({done.stderr.strip()[-200:]}); pip install ai-edge-litert"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from regnet_edge.artifact import Artifact
-from regnet_edge.errors import MeasurementError
+from regnet_edge.errors import MeasurementError, ToolError
+from regnet_edge.programs import finished
 
 from .hosts import Host
 from .plan import Job, Plan, Trial, abba, job_of, measured_plan
@@ -190,12 +190,7 @@ def visit_key(m: Measurement) -> tuple[str, ...]:
 def git_revision(folder: Path) -> str | None:
     """The commit of the folder's checkout, None where there is none."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), "rev-parse", "HEAD"],
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
-    except FileNotFoundError:
+        done = finished(["git", "-C", str(folder), "rev-parse", "HEAD"])
+    except ToolError:
         return None
     return done.stdout.strip() or None

@@ -63,6 +63,10 @@ def finish(argv: Sequence[str], *, timeout_s: float, given: str = "") -> Finishe
         )  # fmt: skip
     except FileNotFoundError:
         raise DeviceError(f"{argv[0]} is not installed here; install it, or choose another --host") from None
+    except OSError as error:
+        raise DeviceError(
+            f"{argv[0]} cannot be started ({error.strerror}); name a program that runs here"
+        ) from None
     except subprocess.TimeoutExpired:
         raise DeviceError(
             f"{argv[0]} did not answer within {timeout_s:.0f} s; check the connection"

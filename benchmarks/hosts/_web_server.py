@@ -11,7 +11,6 @@ import json
 import mimetypes
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from regnet_edge.errors import DeviceError, ToolError
+from regnet_edge.programs import finished
 from regnet_edge.reading import JsonObject, parse_json_object
 
 Post = Callable[[str, str, JsonObject], JsonObject]  # (what, key, body) to the answer; raises Refused
@@ -197,11 +197,11 @@ def self_signed(folder: Path, address: str) -> Path:
         "-addext", f"subjectAltName={','.join(names)}", "-keyout", str(key), "-out", str(certificate),
     ]  # fmt: skip
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
+        done = finished(command)
+    except ToolError as error:
         raise ToolError(
             "openssl is not installed, which makes the certificate; install it, or leave --https out"
-        ) from None
+        ) from error
     if done.returncode:
         raise ToolError(f"openssl made no certificate ({done.stderr.strip()[-80:]}); leave --https out")
     both.touch(mode=0o600)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from regnet_edge.artifact import Artifact
 from regnet_edge.errors import ToolError, UnknownNameError, UsageError
+from regnet_edge.programs import finished
 
 from ..embed import given
 from . import environments
@@ -123,9 +124,7 @@ class Emulated:
         given = [word for setting in settings for word in ("-E", setting)]
         command = [str(there / "qemu"), "-cpu", self.cpu, "-L", str(there / "sysroot"), *given, *words]
         try:
-            done = subprocess.run(
-                command, env={}, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
-            )
+            done = finished(command, env={}, timeout=_TIMEOUT_S)
         except subprocess.TimeoutExpired as error:
             raise ToolError(
                 f"{model.name} took over {_TIMEOUT_S / 60:.0f} minutes on emulated AArch64; give a smaller -n"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from regnet_edge.errors import ToolError
+from regnet_edge.programs import finished
 
 from .debian import DebianPackage, unpack
 
@@ -81,7 +81,7 @@ def _compile(folder: Path) -> None:
 
 
 def _checked(command: Sequence[str], what: str, way_out: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = finished(command)
     if done.returncode:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         why = said[-1].strip() if said else f"code {done.returncode}"

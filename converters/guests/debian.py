@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from regnet_edge.errors import ToolError
 from regnet_edge.files import sha256_of
+from regnet_edge.programs import finished
 
 MIRROR_VARIABLE = "REGNET_EDGE_DEBIAN_MIRROR"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -76,7 +76,7 @@ def _mirror() -> str:
     """The machine's own first source of Debian's main archive."""
     shown = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
     targets = ["apt-get", "indextargets", "--format", shown, "Created-By: Packages"]
-    listed = subprocess.run(targets, capture_output=True, text=True, check=False).stdout
+    listed = finished(targets).stdout
     sources = (line.split() for line in listed.splitlines() if line.endswith(" main"))
     main = (words[0] for words in sources if "security" not in words[1] and "/debian" in words[0])
     address = next(main, "")
@@ -103,13 +103,10 @@ def _unpack(packages: Sequence[DebianPackage], apt: Path, tree: Path, mirror: st
 
 
 def _apt(configuration: Path, verb: str, what: str, *names: str) -> None:
-    done = subprocess.run(
+    done = finished(
         ["apt-get", "-q", "-o", "APT::Update::Error-Mode=any", verb, *names],
         env={**os.environ, "APT_CONFIG": str(configuration), "LC_ALL": "C"},
         cwd=configuration.parent,
-        capture_output=True,
-        text=True,
-        check=False,
     )
     if done.returncode:
         reasons = [line for line in done.stderr.splitlines() if line.startswith("E: ")]
@@ -128,7 +125,7 @@ def _unpack_one(package: DebianPackage, folder: Path, tree: Path) -> None:
             f"mirror with {MIRROR_VARIABLE}=URL"
         )
     unpacked = ["dpkg-deb", "-x", str(file), str(tree)]
-    done = subprocess.run(unpacked, capture_output=True, text=True, check=False)
+    done = finished(unpacked)
     if done.returncode:
         raise ToolError(f"cannot unpack {file.name} ({done.stderr.strip()}); free some space")
     file.unlink()

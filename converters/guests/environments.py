@@ -17,6 +17,7 @@ from pathlib import Path
 from regnet_edge import codec
 from regnet_edge.errors import ToolError, UnknownNameError
 from regnet_edge.files import replacing, size_of
+from regnet_edge.programs import finished
 from regnet_edge.reading import read_json_object
 from regnet_edge.shipped import assets_dir
 
@@ -204,7 +205,7 @@ def _started(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     environment = {
         k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
     }
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    return finished(command, env=environment)
 
 
 def _last_line(text: str) -> str:

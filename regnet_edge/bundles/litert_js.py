@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from regnet_edge.errors import ToolError
 from regnet_edge.files import replacing
+from regnet_edge.programs import finished
 
 VERSION = "2.5.3"
 ENVIRONMENT_VARIABLE = "REGNET_EDGE_LITERT_JS"
@@ -99,7 +99,7 @@ def _pack(folder: Path) -> None:
         raise ToolError(f"npm is not installed, which fetches LiteRT.js; install Node.js, or {by_hand}")
     names = [f"{p.name}@{p.version}" for p in (CORE, WASM_UTILS)]
     command = [npm, "pack", "--silent", "--pack-destination", str(folder), *names]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    done = finished(command, cwd=folder)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         reason = lines[0].removeprefix("npm error ") if lines else f"code {done.returncode}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import platformdirs
 
 from regnet_edge.bundles import apk
 from regnet_edge.errors import ToolError, UsageError
+from regnet_edge.programs import finished
 
 PASSWORD = "REGNET_EDGE_KEYSTORE_PASSWORD"  # noqa: S105  # the name of a variable
 DEBUG_PASSWORD = "android"  # noqa: S105  # what every debug keystore has; it protects nothing
@@ -94,9 +94,7 @@ def _run(*command: str, password: str = "") -> str:
     """What a Java tool printed; raises ToolError, or UsageError for a keystore that does not open."""
     if shutil.which(command[0]) is None:
         raise ToolError(f"{command[0]} is missing; on Debian: apt-get install apksigner default-jre-headless")
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, PASSWORD: password}
-    )
+    done = finished(command, env={**os.environ, PASSWORD: password})
     said = done.stdout + done.stderr
     if done.returncode == 0:
         return said
