@@ -50,7 +50,7 @@ def evaluated(artifact: Artifact) -> tuple[str, NDArray[np.float64]]:
     if artifact.request.takes_pixels:
         image = normalize(fixed_pixels(image), model.preprocessing)
     found = isolated.run(converter, artifact, image)
-    return converter.evaluator(), found[0].astype(np.float64)
+    return converter.evaluator(artifact.request), found[0].astype(np.float64)
 
 
 def _of_foreign(file: ForeignFile) -> tuple[str, NDArray[np.float64]]:

@@ -95,8 +95,8 @@ class Converter(Protocol):
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file and return what is inside it."""
 
-    def evaluator(self) -> str:
-        """What `run` runs the file with, as reports name it."""
+    def evaluator(self, request: ExportRequest | None = None) -> str:
+        """What `run` runs the request's file with, as reports name it; None for another tool's file."""
 
     def run(self, artifact: Artifact, images: Floats) -> Floats:
         """Logits (n, classes) of normalized images (n, channels, r, r), any n; or probabilities."""

@@ -20,7 +20,8 @@ from regnet_edge.request import ExportRequest
 
 SIDECAR_VERSION = 2  # 2: preprocessing in whole pixels; a target's own options apart; what was counted inside
 GRAPH_SUFFIX = ".graph.safetensors"
-COMPANION_SUFFIXES = (GRAPH_SUFFIX,)
+RECORD_SUFFIX = ".etrecord"
+COMPANION_SUFFIXES = (GRAPH_SUFFIX, RECORD_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,11 @@ def sidecar_of(path: Path) -> Path:
 def graph_of(path: Path) -> Path:
     """`<file>.graph.safetensors` beside the file."""
     return path.parent / f"{path.name}{GRAPH_SUFFIX}"
+
+
+def record_of(path: Path) -> Path:
+    """`<file>.etrecord` beside the file."""
+    return path.parent / f"{path.name}{RECORD_SUFFIX}"
 
 
 def without_sidecars(paths: Iterable[Path]) -> list[Path]:

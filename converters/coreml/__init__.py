@@ -126,7 +126,7 @@ class CoreML:
         found = replace(load(out).structure, ways=way)
         return replace(found, output="probabilities") if "softmax" in request.embed else found
 
-    def evaluator(self) -> str:
+    def evaluator(self, request: ExportRequest | None = None) -> str:
         """What runs a package here, never called Core ML where it is not."""
         if sys.platform == "darwin":
             return "Core ML"

@@ -6,9 +6,9 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from regnet_edge.artifact import Artifact, Structure, graph_of
+from regnet_edge.artifact import Artifact, Structure, graph_of, record_of
 from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.files import sha256_of
 from regnet_edge.request import ExportRequest, Precision
@@ -22,6 +22,7 @@ from ..outputs import first, outputs_of, side_by_side
 from ..quiet import quiet
 from ..shortcuts import Taken, take, ways
 from ..tools import versions
+from . import apple
 from . import lower as lowering
 from .file import read_contents, read_header
 from .graph_file import save
@@ -43,19 +44,46 @@ NAMESPACE = "regnet_edge."
 
 @dataclass(frozen=True, slots=True)
 class ExecuTorchOptions(TargetOptions):
-    """keep_graph stores the graph that was delegated beside the file."""
+    """delegate runs the network; keep_graph stores the delegated graph beside the file, and an ETRecord."""
+
+    delegate: Literal["xnnpack", "coreml"] = option(
+        "xnnpack", "--delegate", "ExecuTorch: what runs it; coreml is for Apple's devices.", "{}"
+    )
 
     keep_graph: bool = option(
-        False, "--keep-graph", "ExecuTorch: store the delegated graph, for blame.", "graph"
+        False, "--keep-graph", "ExecuTorch: store the delegated graph, for blame and the Inspector.", "graph"
     )
 
     def check(self, request: ExportRequest) -> None:
         """XNNPACK has no operator that sorts, and a kept graph is the network's own."""
         refuse(request, "labels", "XNNPACK cannot sort; take the largest of its answers in the app")
+        if self.delegate == "coreml":
+            self._check_coreml(request)
         if self.keep_graph and (request.embed or request.output):
             raise UsageError(
                 "--keep-graph stores the plain network, for blame; leave out --embed and --output"
             )
+
+    def _check_coreml(self, request: ExportRequest) -> None:
+        if request.precision == "int8":
+            raise UsageError(
+                "--delegate coreml is fp32 or fp16, for int8 here is XNNPACK's; --target coreml has int8"
+            )
+        if request.embed or request.output or self.keep_graph:
+            raise UsageError(
+                "--delegate coreml makes plain files; leave out --embed, --output and --keep-graph, or take "
+                "--target coreml"
+            )
+
+
+def options_of(request: ExportRequest) -> ExecuTorchOptions:
+    """The request's own options for ExecuTorch."""
+    return read(ExecuTorchOptions, request.options, "executorch")
+
+
+def is_for_coreml(request: ExportRequest) -> bool:
+    """Whether Core ML is to run the file."""
+    return options_of(request).delegate == "coreml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +101,30 @@ class ExecuTorch:
 
     def tools(self, request: ExportRequest) -> dict[str, str]:
         """Versions of the packages that it needs."""
-        return versions(self.packages)
+        coreml = ("coremltools",) if is_for_coreml(request) else ()
+        return versions((*self.packages, *coreml))
 
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; what the sidecar says is inside as constant methods."""
+        if is_for_coreml(request):
+            return _for_coreml(request, source, out)
         with quiet():
             exported, steps = _program(request, prepared(request, source))
-            if read(ExecuTorchOptions, request.options, self.name).keep_graph:
+            keep = options_of(request).keep_graph
+            if keep:
                 save(exported.module(check_guards=False), graph_of(out))
             exported = _with_embedded(exported, request, source)
-            program = lowering.lower(exported, constants(request))
+            program = lowering.lower(exported, constants(request), record_of(out) if keep else None)
             with out.open("wb") as stream:
                 program.value.write_to_file(stream)
             found = _structure(out, exported)
             inside = network_in(found.value, request)
             return replace(inside, ways=ways(*steps, program, found))
 
-    def evaluator(self) -> str:
-        """The runtime's name and version."""
+    def evaluator(self, request: ExportRequest | None = None) -> str:
+        """The runtime's name and version, or what runs the Core ML program inside."""
+        if request is not None and is_for_coreml(request) and not apple.runs_here():
+            return apple.evaluator()
         return f"ExecuTorch runtime {versions(['executorch'])['executorch']}"
 
     def run(self, artifact: Artifact, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -104,6 +138,8 @@ class ExecuTorch:
                 f"{artifact.path} is not the file its sidecar describes (sha256 differs), and the runtime"
                 " might crash on it; convert the model again"
             )
+        if is_for_coreml(artifact.request) and not apple.runs_here():
+            return apple.run(artifact.path, images)
         program = open_program(artifact.path)
         method = loaded(program)
         taken = given(images, artifact.request)
@@ -125,6 +161,9 @@ class ExecuTorch:
         """The file's inside, for blame."""
         from .graph import reader
 
+        if is_for_coreml(artifact.request):
+            raise UsageError(f"blame reads XNNPACK's graphs, and {artifact.path.name} is for Core ML: blame "
+                             "the .mlpackage of --target coreml")  # fmt: skip
         return reader(artifact, net, images, self.run(artifact, images))
 
     def profiled(self) -> Profiled:
@@ -135,6 +174,16 @@ class ExecuTorch:
 
 
 CONVERTER = ExecuTorch()
+
+
+def _for_coreml(request: ExportRequest, source: Source, out: Path) -> Structure:
+    """Write a file whose network is one Core ML program, which itself knows fp16."""
+    assert source.program is not None  # noqa: S101  # takes_program is True
+    with quiet():
+        program = apple.lower(source.program, constants(request), request.precision)
+        with out.open("wb") as stream:
+            program.write_to_file(stream)
+        return apple.structure(out)
 
 
 def _structure(file: Path, exported: ExportedProgram) -> Taken[Structure]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..contents import Contents, CountedLayer, TensorInfo, by_type, counted
+from .apple import BACKEND
 from .file import XNNPACK, ProgramContents, ReadProgram, _kernels, _nodes, read_header, read_program
 
 _KERNELS: Mapping[str, tuple[int, int]] = {  # where weight and bias are, by name
@@ -47,6 +48,8 @@ def contents(path: Path) -> Contents:
 def _remarks(read: ReadProgram, made: ProgramContents, path: Path) -> tuple[str, ...]:
     size = read_header(path).segments_bytes
     behind = f"{size:,} bytes of weights lie behind the program"
+    if BACKEND in read.delegates:
+        return (f"the network is a Core ML program inside, which only Apple's devices run; {behind}",)
     others = sorted(set(read.delegates) - {XNNPACK})
     if others:
         return (f"delegates {', '.join(others)}, whose inside is not read here", behind)

@@ -115,13 +115,25 @@ def read_program(path: Path) -> ReadProgram:
     header = read_header(path)
     with path.open("rb") as stream:
         program = _flatbuffer_to_program(stream.read(header.program_bytes))
-        plan = next((p for p in program.execution_plan if p.name == "forward"), None)
-        if plan is None:
-            names = ", ".join(sorted(p.name for p in program.execution_plan))[:80]
-            raise ArtifactError(f"{path} has no method forward, only {names}; export the model's forward")
-        ours = [d for d in plan.delegates if d.id == XNNPACK]
-        blobs = [_delegate(stream, header, program, delegate.processed) for delegate in ours]
-    return ReadProgram(program, plan, tuple(_graphs(blobs)), tuple(d.id for d in plan.delegates))
+    plan = next((p for p in program.execution_plan if p.name == "forward"), None)
+    if plan is None:
+        names = ", ".join(sorted(p.name for p in program.execution_plan))[:80]
+        raise ArtifactError(f"{path} has no method forward, only {names}; export the model's forward")
+    graphs = _graphs(_blobs(path, program, plan, XNNPACK))
+    return ReadProgram(program, plan, tuple(graphs), tuple(d.id for d in plan.delegates))
+
+
+def delegated(path: Path, backend: str) -> list[bytes]:
+    """What that back-end's compiler wrote for each part of the method forward."""
+    read = read_program(path)
+    return _blobs(path, read.program, read.plan, backend)
+
+
+def _blobs(path: Path, program: Any, plan: Any, backend: str) -> list[bytes]:
+    header = read_header(path)
+    with path.open("rb") as stream:
+        ours = [d for d in plan.delegates if d.id == backend]
+        return [_delegate(stream, header, program, delegate.processed) for delegate in ours]
 
 
 def _delegate(stream: BinaryIO, header: Header, program: Any, place: Any) -> bytes:

@@ -13,7 +13,9 @@ version of ExecuTorch, takes ExecuTorch's pipeline as it is.
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..shortcuts import Taken, take
@@ -31,16 +33,19 @@ QUANTIZED = ("quantize_per_tensor", "dequantize_per_tensor", "dequantize_per_cha
 Rule = Callable[..., "Node"]
 
 
-def lower(program: ExportedProgram, constants: Mapping[str, str]) -> Taken[Any]:
-    """An ExecutorchProgramManager with a method for each constant; `program` stays as it is."""
+def lower(program: ExportedProgram, constants: Mapping[str, str], record: Path | None = None) -> Taken[Any]:
+    """An ExecutorchProgramManager with a method for each constant; `program` stays as it is.
+
+    record: where ExecuTorch's own ETRecord goes, which its Inspector reads.
+    """
     return take(
         "executorch lowering",
-        lambda: lower_short(program, constants),
-        lambda: lower_stock(program, constants),
+        lambda: lower_short(program, constants, record),
+        lambda: lower_stock(program, constants, record),
     )
 
 
-def lower_short(program: ExportedProgram, constants: Mapping[str, str]) -> Any:
+def lower_short(program: ExportedProgram, constants: Mapping[str, str], record: Path | None = None) -> Any:
     """The same by this module's own way; None for a program with an operator unknown here."""
     edge = edge_program(program)
     if edge is None:
@@ -49,18 +54,30 @@ def lower_short(program: ExportedProgram, constants: Mapping[str, str]) -> Any:
     from executorch.exir import EdgeProgramManager  # type: ignore[import-untyped]  # ships no types
 
     manager = EdgeProgramManager(edge, dict(constants), _config())
+    before = copy.deepcopy(manager) if record else None
     with _needed_passes():
-        return manager.to_backend(XnnpackPartitioner()).to_executorch()
+        made = manager.to_backend(XnnpackPartitioner()).to_executorch()
+    if record:
+        from executorch.devtools import generate_etrecord  # type: ignore[import-untyped]  # ships no types
+
+        generate_etrecord(str(record), before, made, program)
+    return made
 
 
-def lower_stock(program: ExportedProgram, constants: Mapping[str, str]) -> Any:
+def lower_stock(program: ExportedProgram, constants: Mapping[str, str], record: Path | None = None) -> Any:
     """The same by ExecuTorch's documented pipeline."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    partitioner = [XnnpackPartitioner()]
-    edge = to_edge_transform_and_lower(program, partitioner=partitioner, constant_methods=dict(constants))
-    return edge.to_executorch()
+    made = to_edge_transform_and_lower(
+        program,
+        partitioner=[XnnpackPartitioner()],
+        constant_methods=dict(constants),
+        generate_etrecord=record is not None,
+    ).to_executorch()
+    if record:
+        made.get_etrecord().save(str(record))
+    return made
 
 
 def edge_program(program: ExportedProgram) -> ExportedProgram | None:

@@ -20,11 +20,13 @@ UINT8, FLOAT = 0, 6  # of ExecuTorch's ScalarType
 def opened(path: Path) -> OpenedFile:
     """The file, ready to run; raises ArtifactError where it has no method forward."""
     from . import NAMESPACE, execute, loaded, metadata, open_program
+    from .apple import refuse
 
     program = open_program(path)
     if METHOD not in program.method_names:
         names = ", ".join(sorted(program.method_names))[:80]
         raise ArtifactError(f"{path} has no method {METHOD}, only {names}; export the model's forward")
+    refuse(path)
     method = loaded(program)
     with quiet():
         shapes, raw = _inputs(path, method)

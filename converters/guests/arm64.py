@@ -74,6 +74,10 @@ class Emulated:
                 f"{artifact.path.name} is for {artifact.request.target}, which has no runtime on emulated "
                 "AArch64; give .tflite, .onnx and .pte files"
             )
+        if artifact.request.options.get("delegate") == "coreml":
+            raise UsageError(
+                f"{artifact.path.name} is for Core ML, which emulated AArch64 has not; leave it out"
+            )
         if artifact.request.target == "executorch" and artifact.request.takes_pixels:
             raise UsageError(
                 f"{artifact.path.name} takes pixels, the runner there floats; convert without --embed"

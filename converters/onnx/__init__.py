@@ -93,7 +93,7 @@ class Onnx:
         onnx.save(model, str(out))
         return replace(network_in(structure(out), request), made_for=_made_for(request, options))
 
-    def evaluator(self) -> str:
+    def evaluator(self, request: ExportRequest | None = None) -> str:
         """The runtime's name and version."""
         return f"onnxruntime {versions(['onnxruntime'])['onnxruntime']}"
 

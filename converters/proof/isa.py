@@ -74,7 +74,9 @@ def prove(
         progress(artifact.path.name)
         runner = target(artifact.request.target)
         here, there = runner.run(artifact, drawn[model]), machine.run(artifact, drawn[model])
-        found.append(measure(artifact, here, there, machine.evaluator(artifact), runner.evaluator()))
+        found.append(
+            measure(artifact, here, there, machine.evaluator(artifact), runner.evaluator(artifact.request))
+        )
     return found
 
 

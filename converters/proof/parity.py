@@ -104,7 +104,7 @@ def reference(
 def compare(artifact: Artifact, expected: Reference) -> Parity:
     """Run the file and measure how near it comes."""
     runner = target(artifact.request.target)
-    return measure(artifact, expected, answers(artifact, expected.images), runner.evaluator())
+    return measure(artifact, expected, answers(artifact, expected.images), runner.evaluator(artifact.request))
 
 
 def answers(artifact: Artifact, images: Floats) -> Floats:
@@ -252,4 +252,4 @@ def _answers(artifact: Artifact, images: Floats, runtime: str) -> tuple[Floats, 
     if runtime:
         return tflite_runtime.RUNTIME.run(artifact, images), tflite_runtime.RUNTIME.evaluator()
     runner = target(artifact.request.target)
-    return answers(artifact, images), runner.evaluator()
+    return answers(artifact, images), runner.evaluator(artifact.request)

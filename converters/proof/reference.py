@@ -183,7 +183,7 @@ def _judged(
     labels = drawn.images.labels
     opinion = SecondOpinion(
         reference=other.name,
-        evaluator=target(artifact.request.target).evaluator(),
+        evaluator=target(artifact.request.target).evaluator(artifact.request),
         images=len(wanted),
         pixel_steps=None if steps.most < 0 or steps.shapes else steps.most,
         same_input_db=None if equal is None else sqnr_db(wanted, equal),

@@ -106,7 +106,7 @@ class TFLite:
         found = network_in(structure(out), request)
         return replace(found, splits_groups=bool(options_of(request).via), ways=ways(made))
 
-    def evaluator(self) -> str:
+    def evaluator(self, request: ExportRequest | None = None) -> str:
         """The runtime's name and version."""
         return f"ai-edge-litert {versions(['ai-edge-litert'])['ai-edge-litert']}"
 

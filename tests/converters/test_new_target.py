@@ -48,7 +48,7 @@ class Toy:
         onnx.save(model, out)
         return found
 
-    def evaluator(self):
+    def evaluator(self, request=None):
         return "toy runtime"
 
     def run(self, artifact, images):

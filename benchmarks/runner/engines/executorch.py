@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..protocol import Json
+from ..protocol import Json, RunnerError
 from . import Engine, in_layout, pixels_in_layout, row
 
 NATIVE = "native_call_"  # an operator of ExecuTorch's own kernels
+COREML = "CoreMLBackend"  # how a program names that delegate
 UINT8 = 0  # of ExecuTorch's ScalarType
 
 
@@ -30,6 +31,10 @@ class ExecuTorchEngine(Engine):
         pool._unsafe_reset_threadpool(self.threads)
 
     def load(self, path: str) -> None:
+        if COREML.encode() in _program(path) and not self.runtime.backend_registry.is_available(COREML):
+            raise RunnerError(
+                "the file is for Core ML, which only Apple's devices run; convert without --delegate coreml"
+            )
         self.program = self.runtime.load_program(path)
         self.method = self.program.load_method("forward")
 
@@ -73,6 +78,12 @@ class ExecuTorchProfiler:
 
 def _last(times_ms: Sequence[float], last: int) -> list[float]:
     return [1e6 * t for t in list(times_ms)[-last:]]
+
+
+def _program(path: str) -> bytes:
+    """The program without the weights behind it, whose size its header says."""
+    with open(path, "rb") as stream:
+        return stream.read(int.from_bytes(stream.read(24)[16:24], "little"))
 
 
 ENGINE = ExecuTorchEngine
