@@ -54,7 +54,7 @@ def _recipe(how: str, decibels: float) -> Reader:
     return Reader(name, "tflite", "tflite_file.py", how, kinds=("fp32", "features"), decibels=decibels)
 
 
-ZEROS = {"dynamic": 1.0}  # its kernels for int8 weights with float activations know no grouped convolutions
+ZEROS = {"dynamic": 1.0}  # likely its kernels for grouped convolutions with int8 weights
 TABLE = (
     _onnx("checker", name="onnx.checker"),
     *(_onnx(f"opset{n}", name=f"onnx version_converter to {n}") for n in (17, 19, 21)),
