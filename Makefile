@@ -7,7 +7,7 @@ INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet
 
 NEWEST_INSTALL = $(subst $(BIN)/,$(NEWEST)/bin/,$(INSTALL))
 
-.PHONY: demo test readers newest fuzz bench lint format clean apk apk-test
+.PHONY: demo test readers newest fuzz bench lint format clean apk apk-test arm64
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
@@ -88,6 +88,15 @@ apk: $(VENV)/.run
 apk-test: $(VENV)/.test
 	$(MAKE) -C apps/android base test native-test PYTHON=$(CURDIR)/$(BIN)/python
 	$(BIN)/pytest tests/bundles/test_android.py tests/android
+
+# On an emulated phone's CPU (docs/arm64.md), half an hour the first time: every file, a board over ssh, the Android app's own
+# arm64 libraries; and adb against a real adbd. The board and adbd need root.
+arm64: $(VENV)/.test
+	$(BIN)/regnet-edge env create arm64
+	$(BIN)/python tests/android/adbd.py
+	$(MAKE) -C apps/android arm64-test PYTHON=$(CURDIR)/$(BIN)/python
+	$(BIN)/pytest -m "arm64 or not arm64" tests/converters/test_isa.py tests/converters/test_emulated.py \
+		tests/benchmarks/test_board.py tests/benchmarks/test_hosts.py tests/android/test_adbd.py tests/android/test_native.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info

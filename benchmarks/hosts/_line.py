@@ -89,7 +89,7 @@ class PythonHost:
 
     def device(self) -> Device:
         """As the machine's /proc and /sys tell."""
-        told = self._ask(["--device"], timeout_s=60.0)
+        told = self._ask(["--device"], timeout_s=GRACE_S)
         label = f"{told.get('model')} ({told.get('soc')})"
         return parsed({**told, "transport": self.transport, "label": label}, Device, self.where)
 

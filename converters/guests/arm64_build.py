@@ -6,6 +6,7 @@ The cross compiler that makes the runner is thrown away afterwards.
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
@@ -36,12 +37,22 @@ def build(folder: Path, lines: Sequence[str], progress: Callable[[str], None]) -
     shutil.move(folder / EMULATOR / "usr" / "bin" / "qemu-aarch64", folder / "qemu")
     shutil.rmtree(folder / EMULATOR)
     (folder / SYSROOT).rename(folder / "sysroot")
+    _link_within(folder / "sysroot")
     wheels = [line for line in lines if "/" not in line.partition("==")[0]]
     progress(f"fetching {len(wheels)} Python packages for AArch64")
     _install(wheels, folder)
     progress("compiling the runner for .pte files")
     _compile(folder)
     shutil.rmtree(folder / COMPILER)
+
+
+def _link_within(tree: Path) -> None:
+    """Have links to absolute paths lead into the tree: qemu follows them as this machine does."""
+    for link in [file for file in tree.rglob("*") if file.is_symlink()]:
+        target = os.readlink(link)
+        if target.startswith("/"):
+            link.unlink()
+            link.symlink_to(os.path.relpath(tree / target.lstrip("/"), link.parent))
 
 
 def _install(wheels: Sequence[str], folder: Path) -> None:

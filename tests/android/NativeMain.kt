@@ -28,13 +28,15 @@ import javax.imageio.ImageIO
 import kotlin.system.exitProcess
 
 /**
- * The app's own classes with the very libraries of the x86_64 APK, on a desktop's JVM: classify, verify, measure.
+ * The app's own classes with the very libraries of an APK, on a desktop's JVM: classify, verify, measure.
  *
  * `NativeMain SHIM LIB BUNDLE OUT PLAN`: what is found goes to OUT as JSON, for pytest to judge. With PLAN alone of
- * interest (`headless SHIM LIB BUNDLE OUT PLAN`) it is the app's part of `regnet-edge benchmark --host adb`.
+ * interest (`headless SHIM LIB BUNDLE OUT PLAN`) it is the app's part of `regnet-edge benchmark --host adb`; with `classify`
+ * before it, it classifies a few pictures and no more: for an emulated JVM.
  */
 object NativeMain {
     private const val IMAGES = 100
+    private const val FEW = 8
 
     /** Null, or what the dynamic linker says. */
     @JvmStatic
@@ -42,12 +44,15 @@ object NativeMain {
 
     @JvmStatic
     fun main(arguments: Array<String>) {
-        val isHeadless = arguments.first() == "headless"
-        val (shim, lib, bundle, out, plan) = (if (isHeadless) arguments.drop(1) else arguments.toList()).map(::File)
+        val only = arguments.first().takeIf { it in setOf("headless", "classify") }
+        val (shim, lib, bundle, out, plan) = arguments.drop(if (only == null) 0 else 1).map(::File)
         load(shim, lib)
         val desktop = Desktop(bundle, out)
-        if (!isHeadless) File(out, "found.json").writeText(desktop.found().toString())
-        desktop.headless.run(plan)
+        when (only) {
+            null -> File(out, "found.json").writeText(desktop.found().toString())
+            "classify" -> File(out, "found.json").writeText(desktop.seen().toString())
+        }
+        if (only != "classify") desktop.headless.run(plan)
         exitProcess(0) // fbjni's thread is no daemon
     }
 
@@ -89,8 +94,36 @@ object NativeMain {
             machine, pin, runtimes, judge, foreground, { model, runtime -> proofs.of(model, runtime, verifier) }, keep, provenance, isCancelled,
         )
 
+        private fun runnable() = store.all().models.filter { model -> runtimes.packed.any { it.target == model.target } }
+
+        /** Classes and logits of a few pictures, and what a file that is no model says. */
+        fun seen(): JSONObject = json(
+            "runtimes" to jsonOf(runtimes.packed.map { "${it.name} ${it.version()}" }),
+            "models" to jsonOf(runnable().associate { model ->
+                val golden = Golden.read(checkNotNull(model.golden))
+                model.name to json(
+                    "top1" to jsonOf(topClasses(model, golden, FEW)),
+                    "logits" to jsonOf(logits(model, golden, FEW).map { it.toDouble() }),
+                )
+            }),
+            "damaged" to jsonOf(runnable().filter { it.precision == "fp32" }.associate { it.name to noModel(it) }),
+        )
+
+        /** What a runtime says of a file of text. */
+        private fun noModel(model: Model): String {
+            val file = File(model.file.path + ".none").apply { writeText("no model".repeat(100)) }
+            return try {
+                runtimes.of(model.target).open(file, model.input, 1).close()
+                "opened"
+            } catch (refusal: Exception) { // whichever the runtime throws, the test wants the sentence
+                refusal.message.orEmpty()
+            } finally {
+                file.delete()
+            }
+        }
+
         fun found(): JSONObject {
-            val models = store.all().models.filter { model -> runtimes.packed.any { it.target == model.target } }
+            val models = runnable()
             return json(
                 "runtimes" to jsonOf(runtimes.packed.map { "${it.name} ${it.version()}" }),
                 "models" to jsonOf(models.associate { it.name to about(it) }),
@@ -109,19 +142,19 @@ object NativeMain {
         }
 
         /** The app's own way from a picture to a name, over the first test images. */
-        private fun topClasses(model: Model, golden: Golden): List<Int> {
+        private fun topClasses(model: Model, golden: Golden, images: Int = IMAGES): List<Int> {
             val side = golden.preprocessing.resolution
             val raw = checkNotNull(model.golden).resolve("test.u8").readBytes()
             val classifier = Classifier(runtimes)
-            return List(IMAGES) { i ->
+            return List(images) { i ->
                 val pixels = Pixels(side, side, 1, raw.copyOfRange(i * side * side, (i + 1) * side * side))
                 classifier.classify(pixels, model).top.first().index
             }.also { classifier.close() }
         }
 
-        private fun logits(model: Model, golden: Golden): List<Float> =
+        private fun logits(model: Model, golden: Golden, images: Int = IMAGES): List<Float> =
             runtimes.of(model.target).open(model.file, model.input, 1).use { network ->
-                List(IMAGES) { network.logitsOf(model.batchOf(golden.testPixels(it))).toList() }.flatten()
+                List(images) { network.logitsOf(model.batchOf(golden.testPixels(it))).toList() }.flatten()
             }
 
         /** What the app says of a copy whose weights were changed (most of an fp32 file is weights): it must not pass. */

@@ -38,7 +38,7 @@ exec chroot . "$@"
 def missing() -> str:
     """Why it cannot run here, '' where it can."""
     if not TREE.is_dir():
-        return "Debian's adbd was not fetched; python tests/android/adbd.py brings it"
+        return "Debian's adbd was not fetched; python tests/android/adbd.py does, and make arm64"
     if os.geteuid():
         return "a real adbd needs root, for a network of its own; run the tests as root"
     lacking = [tool for tool in TOOLS if not shutil.which(tool)]

@@ -83,7 +83,7 @@ def test_the_app_is_installed_measures_what_was_pushed_and_its_records_come_back
     add_tool(
         root, "bin/am",
         f'out="$ROOT/sdcard/Android/data/{APP}/files"; mkdir -p "$out"; touch "$ROOT/running"\n'
-        f'export LD_LIBRARY_PATH="{BUILD}/shim:{BUILD}/lib/x86_64"\n'
+        f'export LD_LIBRARY_PATH="{BUILD}/shim-x86_64:{BUILD}/lib/x86_64"\n'
         f'java @"{ARGUMENTS}" "$out" "$8" > "$ROOT/logcat" 2>&1\necho "Status: ok"',
     )  # fmt: skip
     plug_in(root)

@@ -1,6 +1,7 @@
 """What the app's own classes found with the x86_64 APK's libraries, as compiled and as R8 shrank them.
 
-`make apk-test` runs them (apps/android, native-test) and leaves what they found in apps/android/build/native.
+`make apk-test` runs them (apps/android, native-test) and leaves what they found in apps/android/build/native;
+`make arm64` runs the arm64-v8a APK's on an emulated JVM (arm64-test) and leaves it in build/native-arm64.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ BUILD = Path(__file__).parents[2] / "apps/android/build"
 BUNDLE = BUILD / "native-bundle"
 IMAGES = 100
 RUNS = ("compiled", "shrunk")
-pytestmark = pytest.mark.skipif(
+ARM64 = BUILD / "native-arm64" / "found.json"
+needs_x86 = pytest.mark.skipif(
     not all((BUILD / "native" / run / "results.jsonl").is_file() for run in RUNS),
     reason="the app's classes did not run here; apt-get install openjdk-17-jdk-headless maven npm aapt gcc, "
     "then make apk-test runs them",
@@ -50,27 +52,53 @@ def python_side() -> dict[str, np.ndarray]:
     return logits
 
 
+@needs_x86
 @pytest.mark.parametrize("run", RUNS)
 def test_the_three_runtimes_load_and_say_their_versions(run: str) -> None:
     names = [s.split()[0] for s in found(run)["runtimes"]]
     assert names == ["litert", "executorch", "onnxruntime"]
 
 
+@needs_x86
 @pytest.mark.parametrize("run", RUNS)
 def test_the_apps_way_from_picture_to_class_gives_pythons_classes(
     run: str, python_side: dict[str, np.ndarray]
 ) -> None:
     models = found(run)["models"]
     assert set(models) == set(python_side)
-    plain = next(logits for name, logits in python_side.items() if name.endswith("int8.tflite"))
-    step_of = {"fp32": 1e-3, "int8": 1.01 * quantum(plain)}  # softmax widens no difference
     for name, wanted in python_side.items():
         logits = np.array(models[name]["logits"]).reshape(wanted.shape)
-        step = step_of["fp32" if "fp32" in name else "int8"]
+        step = step_of(name, python_side)
         assert np.abs(logits - wanted).max() <= step, name
         clear = np.diff(np.sort(wanted, 1)[:, -2:], axis=1)[:, 0] > 2 * step
         assert clear.sum() > 0.9 * IMAGES
         assert (np.array(models[name]["top1"]) == wanted.argmax(1))[clear].all(), name
+
+
+@pytest.mark.skipif(not ARM64.is_file(), reason="the arm64 libraries did not run here; make arm64 runs them")
+def test_the_arm64_libraries_see_what_python_sees_and_refuse_what_is_no_model(
+    python_side: dict[str, np.ndarray],
+) -> None:
+    told = json.loads(ARM64.read_text())
+    assert [s.split()[0] for s in told["runtimes"]] == ["litert", "executorch"]
+    packed = {name: logits for name, logits in python_side.items() if not name.endswith(".onnx")}
+    assert set(told["models"]) == set(packed)
+    for name, whole in packed.items():
+        few = len(told["models"][name]["top1"])
+        assert few >= 8
+        wanted = whole[:few]
+        logits = np.array(told["models"][name]["logits"]).reshape(wanted.shape)
+        step = step_of(name, python_side)
+        assert np.abs(logits - wanted).max() <= step, name
+        assert told["models"][name]["top1"] == logits.argmax(1).tolist(), name
+    for name, sentence in told["damaged"].items():
+        assert "cannot open" in sentence, (name, sentence)
+
+
+def step_of(name: str, python_side: dict[str, np.ndarray]) -> float:
+    """By how much answers may differ: in int8 by one quantum of the logits, which softmax does not widen."""
+    plain = next(logits for file, logits in python_side.items() if file.endswith("int8.tflite"))
+    return 1e-3 if "fp32" in name else 1.01 * quantum(plain)
 
 
 def quantum(logits: np.ndarray) -> float:
@@ -78,6 +106,7 @@ def quantum(logits: np.ndarray) -> float:
     return float(np.diff(np.unique(logits.round(5))).min())
 
 
+@needs_x86
 @pytest.mark.parametrize("run", RUNS)
 def test_good_artifacts_pass_their_proof_and_damaged_ones_do_not(run: str) -> None:
     told = found(run)
@@ -90,6 +119,7 @@ def test_good_artifacts_pass_their_proof_and_damaged_ones_do_not(run: str) -> No
         assert sentence != "passed", name
 
 
+@needs_x86
 @pytest.mark.parametrize("run", RUNS)
 def test_records_are_the_command_lines_and_load_in_report_and_law(run: str, tmp_path: Path) -> None:
     from regnet_edge.benchmarks.law.points import points_by_condition

@@ -70,3 +70,14 @@ def test_another_kind_of_machine_is_told_what_it_can_do(tmp_path, monkeypatch):
     with pytest.raises(ToolError, match="x86-64 Linux only; on an arm64 machine"):
         environments.create("arm64")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_inside_the_sysroot_leads_into_it(tmp_path):
+    (tmp_path / "etc/java").mkdir(parents=True)
+    (tmp_path / "etc/java/jvm.cfg").write_text("-server KNOWN\n")
+    (tmp_path / "usr/lib").mkdir(parents=True)
+    (tmp_path / "usr/lib/jvm.cfg").symlink_to("/etc/java/jvm.cfg")
+    (tmp_path / "usr/lib/near.cfg").symlink_to("jvm.cfg")
+    arm64_build._link_within(tmp_path)
+    assert (tmp_path / "usr/lib/jvm.cfg").read_text() == "-server KNOWN\n"
+    assert (tmp_path / "usr/lib/near.cfg").resolve() == (tmp_path / "etc/java/jvm.cfg").resolve()

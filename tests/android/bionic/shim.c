@@ -1,4 +1,4 @@
-// libc.so as bionic's x86_64 libraries want it, on top of glibc: what differs. Everything else is a jump in forward.S.
+// libc.so as bionic's 64-bit libraries want it, on top of glibc: what differs. Everything else is a jump in forward.S.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -134,7 +134,15 @@ OWN int bio_pthread_sigmask(int how, const unsigned long *s, unsigned long *old)
   return r;
 }
 
-// Mutexes have the same size; bionic's static initialisers of recursive and error-checking ones do not mean the same.
+// Mutexes have 40 bytes in bionic, 48 in glibc on AArch64, whose last 8 are unused by what is locked and unlocked here;
+// bionic's static initialisers of recursive and error-checking ones do not mean the same.
+enum { MUTEX_BYTES = 40 };
+OWN int bio_pthread_mutex_init(void *mutex, const pthread_mutexattr_t *how) {
+  pthread_mutex_t whole;
+  int r = pthread_mutex_init(&whole, how);
+  if (!r) memcpy(mutex, &whole, MUTEX_BYTES);
+  return r;
+}
 static void settle(void *mutex) {
   unsigned *w = mutex;
   if ((w[0] == 0x4000 || w[0] == 0x8000) && !w[1] && !w[2] && !w[3] && !w[4]) {

@@ -1,4 +1,4 @@
-"""Writes jumps to glibc for every symbol of bionic that the given libraries want: `symbols.py OUT LIB...`."""
+"""Writes jumps to glibc for each symbol of bionic that libraries want: `symbols.py COMPILER OUT LIB...`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,21 @@ VERSIONS = (
 )
 
 
+# How a stub goes on to a function of shim.c, and to one of glibc's.
+JUMPS = {
+    "x86_64": ("\tjmp bio_{0}", "\tjmp *{0}@GOTPCREL(%rip)"),
+    "aarch64": ("\tb bio_{0}", "\tadrp x16, :got:{0}\n\tldr x16, [x16, :got_lo12:{0}]\n\tbr x16"),
+}
+
+
+def told(*command: str) -> str:
+    """What a command prints."""
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def names(library: Path, *options: str) -> list[str]:
     """What nm lists of a library's dynamic symbols."""
-    done = subprocess.run(["nm", "-D", *options, str(library)], capture_output=True, text=True, check=True)
-    return [line.split()[-1] for line in done.stdout.splitlines()]
+    return [line.split()[-1] for line in told("nm", "-D", *options, str(library)).splitlines()]
 
 
 def wanted(libraries: list[Path]) -> list[tuple[str, str]]:
@@ -35,18 +46,18 @@ def wanted(libraries: list[Path]) -> list[tuple[str, str]]:
     return sorted((name, version.lstrip("@")) for name, version in found if name not in DATA)
 
 
-def provided() -> set[str]:
-    """What glibc defines."""
-    folder = Path(subprocess.run(["gcc", "-print-file-name=libc.so.6"], capture_output=True, text=True,
-                                 check=True).stdout.strip()).parent  # fmt: skip
+def provided(compiler: str) -> set[str]:
+    """What the compiler's glibc defines."""
+    folder = Path(told(compiler, "-print-file-name=libc.so.6")).parent
     return {n.split("@")[0] for file in GLIBC for n in names(folder / file, "--defined-only")}
 
 
 def main() -> None:
     """Write forward.S and libc.map into the folder OUT."""
-    out, libraries = Path(sys.argv[1]), [Path(p) for p in sys.argv[2:]]
+    compiler, out, libraries = sys.argv[1], Path(sys.argv[2]), [Path(p) for p in sys.argv[3:]]
+    to_shim, to_glibc = JUMPS[told(compiler, "-dumpmachine").partition("-")[0]]
     own = set(re.findall(r"\bbio_(\w+)\s*\(", (HERE / "shim.c").read_text()))
-    glibc = provided()
+    glibc = provided(compiler)
     needed = wanted(libraries)
     missing = sorted({name for name, _ in needed if name not in own and name not in glibc})
     if missing:
@@ -54,10 +65,10 @@ def main() -> None:
     lines = ["\t.text"]
     for name, version in needed:
         stub = f"t_{version}_{name}"
-        target = f"\tjmp bio_{name}" if name in own else f"\tjmp *{name}@GOTPCREL(%rip)"
-        lines += [f"\t.globl {stub}", f"\t.type {stub},@function", f"\t.symver {stub}, {name}@{version}",
+        target = (to_shim if name in own else to_glibc).format(name)
+        lines += [f"\t.globl {stub}", f"\t.type {stub},%function", f"\t.symver {stub}, {name}@{version}",
                   f"{stub}:", target, f"\t.size {stub},.-{stub}"]  # fmt: skip
-    lines.append('\t.section .note.GNU-stack,"",@progbits')
+    lines.append('\t.section .note.GNU-stack,"",%progbits')
     (out / "forward.S").write_text("\n".join(lines) + "\n")
     bodies = (f"{v} {{ {'local: bio_*; t_*;' if v == 'LIBC' else ''} }};" for v in VERSIONS)
     (out / "libc.map").write_text("\n".join(bodies) + "\n")
