@@ -169,7 +169,7 @@ class Session:
     def _key(self, device: Device, trial: Trial, round_: int) -> tuple[str, ...]:
         plan, subject = self.plan, trial.subject
         return (
-            device.label, subject.file, subject.sha256, trial.runtime, plan.accelerator, str(trial.threads),
+            subject.file, subject.sha256, device.label, trial.runtime, plan.accelerator, str(trial.threads),
             plan.affinity, plan.mode, str(trial.model.batch), str(round_),
         )  # fmt: skip
 

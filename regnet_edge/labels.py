@@ -9,6 +9,7 @@ WordNet's (WordNet 3.0 licence, copyright Princeton University).
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from importlib import resources
 
 
@@ -28,6 +29,11 @@ def wordnet_ids() -> tuple[str, ...]:
 def imagenet_names() -> tuple[tuple[str, ...], ...]:
     """Every name that WordNet has for each class: tench and Tinca tinca for class 0."""
     return tuple(tuple(line.split("\t")[1].split(", ")) for line in _lines("imagenet_wordnet.tsv"))
+
+
+def label_lines(labels: Iterable[str]) -> str:
+    """The text of a label file: a line for each class, in order."""
+    return "".join(" ".join(label.split()) + "\n" for label in labels)
 
 
 def _lines(name: str) -> tuple[str, ...]:

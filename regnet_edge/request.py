@@ -231,6 +231,11 @@ class ExportRequest:
         return "normalize" in self.embed
 
     @property
+    def needs_apple(self) -> bool:
+        """Whether another target's file has a Core ML program inside, so that only Apple's devices run it."""
+        return self.options.get("delegate") == "coreml"
+
+    @property
     def key(self) -> str:
         """Hex sha256 of the request: the same one has the same key, wherever weights and images lie."""
         weights = replace(self.model.weights, path="")

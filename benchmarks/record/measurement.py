@@ -180,13 +180,18 @@ class Measurement:
         return self.artifact.file + (f" x{self.model.batch}" if self.model.batch != 1 else "")
 
     @property
-    def subject(self) -> tuple[str, ...]:
-        """What rounds of one thing share: device, file, runtime, accelerator, threads, pin, mode, batch."""
+    def setting(self) -> tuple[str, ...]:
+        """What files share that may be compared: device, runtime, accelerator, threads, pin, mode, batch."""
         m = self
         return (
-            m.device.label, m.artifact.file, m.artifact.sha256, m.runtime.name, m.runtime.accelerator,
-            str(m.plan.threads), m.plan.affinity, m.plan.mode, str(m.model.batch),
+            m.device.label, m.runtime.name, m.runtime.accelerator, str(m.plan.threads), m.plan.affinity,
+            m.plan.mode, str(m.model.batch),
         )  # fmt: skip
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """What rounds of one thing share: the file and its setting."""
+        return (self.artifact.file, self.artifact.sha256, *self.setting)
 
     def to_json(self, rng: np.random.Generator) -> Mapping[str, object]:
         """JSON values of the record with its summary."""

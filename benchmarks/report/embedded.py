@@ -13,23 +13,14 @@ from ..record.latency import FileLatency, figure
 def embedded_costs(requests: Iterable[ExportRequest], rows: Sequence[FileLatency]) -> tuple[str, ...]:
     """A sentence for each file that embeds something and was measured beside the one without it."""
     embedding = {request.key: request for request in requests if request.embed}
-    found = {_condition(row, row.first.artifact.request_key): row for row in rows}
+    found = {(row.first.artifact.request_key, row.first.setting): row for row in rows}
     said = []
     for row in rows:
         request = embedding.get(row.first.artifact.request_key)
-        plain = found.get(_condition(row, replace(request, embed=()).key)) if request else None
+        plain = found.get((replace(request, embed=()).key, row.first.setting)) if request else None
         if request is not None and plain is not None:
             said.append(_sentence(", ".join(request.embed), row, plain))
     return tuple(said)
-
-
-def _condition(row: FileLatency, key: str) -> tuple[str, ...]:
-    """What two files have to share to be compared, and whose request it is."""
-    m = row.first
-    return (
-        key, m.device.label, m.runtime.name, m.runtime.accelerator, str(m.plan.threads), m.plan.affinity,
-        m.plan.mode, str(m.model.batch),
-    )  # fmt: skip
 
 
 def _sentence(embed: str, row: FileLatency, plain: FileLatency) -> str:

@@ -81,11 +81,6 @@ def options_of(request: ExportRequest) -> ExecuTorchOptions:
     return read(ExecuTorchOptions, request.options, "executorch")
 
 
-def is_for_coreml(request: ExportRequest) -> bool:
-    """Whether Core ML is to run the file."""
-    return options_of(request).delegate == "coreml"
-
-
 @dataclass(frozen=True, slots=True)
 class ExecuTorch:
     """The converter and evaluator of .pte files."""
@@ -101,12 +96,12 @@ class ExecuTorch:
 
     def tools(self, request: ExportRequest) -> dict[str, str]:
         """Versions of the packages that it needs."""
-        coreml = ("coremltools",) if is_for_coreml(request) else ()
+        coreml = ("coremltools",) if request.needs_apple else ()
         return versions((*self.packages, *coreml))
 
     def convert(self, request: ExportRequest, source: Source, out: Path) -> Structure:
         """Write the file; what the sidecar says is inside as constant methods."""
-        if is_for_coreml(request):
+        if request.needs_apple:
             return _for_coreml(request, source, out)
         with quiet():
             exported, steps = _program(request, prepared(request, source))
@@ -123,7 +118,7 @@ class ExecuTorch:
 
     def evaluator(self, request: ExportRequest | None = None) -> str:
         """The runtime's name and version, or what runs the Core ML program inside."""
-        if request is not None and is_for_coreml(request) and not apple.runs_here():
+        if request is not None and request.needs_apple and not apple.runs_here():
             return apple.evaluator()
         return f"ExecuTorch runtime {versions(['executorch'])['executorch']}"
 
@@ -138,7 +133,7 @@ class ExecuTorch:
                 f"{artifact.path} is not the file its sidecar describes (sha256 differs), and the runtime"
                 " might crash on it; convert the model again"
             )
-        if is_for_coreml(artifact.request) and not apple.runs_here():
+        if artifact.request.needs_apple and not apple.runs_here():
             return apple.run(artifact.path, images)
         program = open_program(artifact.path)
         method = loaded(program)
@@ -161,7 +156,7 @@ class ExecuTorch:
         """The file's inside, for blame."""
         from .graph import reader
 
-        if is_for_coreml(artifact.request):
+        if artifact.request.needs_apple:
             raise UsageError(f"blame reads XNNPACK's graphs, and {artifact.path.name} is for Core ML: blame "
                              "the .mlpackage of --target coreml")  # fmt: skip
         return reader(artifact, net, images, self.run(artifact, images))

@@ -18,7 +18,7 @@ from regnet_edge.errors import ArtifactError, ConversionError
 from regnet_edge.request import Precision
 
 from .. import target
-from .file import delegated, read_program
+from .file import delegated, delegates, read_program
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -97,7 +97,7 @@ def runs_here() -> bool:
 
 def refuse(path: Path) -> None:
     """Raise ArtifactError for a file that only Apple's devices run, where this is none."""
-    if BACKEND in read_program(path).delegates and not runs_here():
+    if BACKEND in delegates(path) and not runs_here():
         raise ArtifactError(
             f"{path.name} is for Core ML, which only Apple's devices run; regnet-edge verify proves it here, "
             "and a file made without --delegate coreml runs here"

@@ -110,6 +110,13 @@ class ReadProgram:
 
 def read_program(path: Path) -> ReadProgram:
     """The program; raises ArtifactError where it has no method forward."""
+    program, plan = _forward(path)
+    graphs = _graphs(_blobs(path, program, plan, XNNPACK))
+    return ReadProgram(program, plan, tuple(graphs), tuple(d.id for d in plan.delegates))
+
+
+def _forward(path: Path) -> tuple[Any, Any]:
+    """The program and its method forward, the delegates' parts unread."""
     from executorch.exir._serialize._flatbuffer_program import _flatbuffer_to_program  # type: ignore[import-untyped]  # ships no types
 
     header = read_header(path)
@@ -119,14 +126,17 @@ def read_program(path: Path) -> ReadProgram:
     if plan is None:
         names = ", ".join(sorted(p.name for p in program.execution_plan))[:80]
         raise ArtifactError(f"{path} has no method forward, only {names}; export the model's forward")
-    graphs = _graphs(_blobs(path, program, plan, XNNPACK))
-    return ReadProgram(program, plan, tuple(graphs), tuple(d.id for d in plan.delegates))
+    return program, plan
+
+
+def delegates(path: Path) -> tuple[str, ...]:
+    """The back-ends of the method forward, one for each part that is delegated."""
+    return tuple(delegate.id for delegate in _forward(path)[1].delegates)
 
 
 def delegated(path: Path, backend: str) -> list[bytes]:
     """What that back-end's compiler wrote for each part of the method forward."""
-    read = read_program(path)
-    return _blobs(path, read.program, read.plan, backend)
+    return _blobs(path, *_forward(path), backend)
 
 
 def _blobs(path: Path, program: Any, plan: Any, backend: str) -> list[bytes]:

@@ -74,7 +74,7 @@ class Emulated:
                 f"{artifact.path.name} is for {artifact.request.target}, which has no runtime on emulated "
                 "AArch64; give .tflite, .onnx and .pte files"
             )
-        if artifact.request.options.get("delegate") == "coreml":
+        if artifact.request.needs_apple:
             raise UsageError(
                 f"{artifact.path.name} is for Core ML, which emulated AArch64 has not; leave it out"
             )

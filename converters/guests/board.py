@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regnet_edge.errors import ToolError, UsageError
+from regnet_edge.programs import finished
 
 from . import environments
 from .arm64 import DEFAULT_CPU, NAME
@@ -124,7 +125,8 @@ def _furnish(board: EmulatedBoard) -> None:
     inside, host_key = folder / "files/etc", folder / "files/etc/ssh/host"
     for key in (board.key, host_key):
         keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "emulated-board", "-f", str(key)]
-        subprocess.run(keygen, check=True, stdin=subprocess.DEVNULL)
+        if (done := finished(keygen)).returncode:
+            raise ToolError(f"ssh-keygen made no key ({done.stderr.strip()[-120:]}); free some space")
     daemon = {
         "Port": board.port, "ListenAddress": LOOPBACK, "HostKey": "/etc/ssh/host", "PidFile": "none",
         "AuthorizedKeysFile": "/etc/ssh/authorized", "PermitRootLogin": "prohibit-password",

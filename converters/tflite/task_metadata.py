@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from regnet_edge.labels import label_lines
 from regnet_edge.request import ExportRequest
 
 from ..embed import in_words
@@ -46,16 +47,12 @@ def append_labels(path: Path, request: ExportRequest) -> None:
     with path.open("r+b") as stream:
         stream.seek(0, 2)
         with zipfile.ZipFile(stream, "w") as behind:  # its offsets count from the file's first byte
-            behind.writestr(zipfile.ZipInfo(LABELS, _DATE), "\n".join(_lines(request)) + "\n")
+            behind.writestr(zipfile.ZipInfo(LABELS, _DATE), label_lines(request.model.labels))
 
 
 def names_classes(request: ExportRequest) -> bool:
     """Whether there are labels for what the file answers."""
     return bool(request.model.labels) and not request.output
-
-
-def _lines(request: ExportRequest) -> list[str]:
-    return [" ".join(label.split()) for label in request.model.labels]
 
 
 def _model(request: ExportRequest) -> Table:

@@ -108,7 +108,7 @@ def is_package(path: Path) -> bool:
 def check_runtime(artifact: Artifact, base: Marker, *, force: bool = False) -> None:
     """Raise ArtifactError where the base packs no runtime for the file, or one not known to read it."""
     name, target = artifact.path.name, artifact.request.target
-    if artifact.request.options.get("delegate") == "coreml":
+    if artifact.request.needs_apple:
         raise ArtifactError(
             f"{name} is for Core ML, which Android has not; convert without --delegate coreml"
         )

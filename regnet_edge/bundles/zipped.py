@@ -17,6 +17,7 @@ from regnet_edge.artifact import Artifact
 from regnet_edge.bundles import archive, golden, layout, readme
 from regnet_edge.errors import ArtifactError
 from regnet_edge.files import begins_with, replacing
+from regnet_edge.labels import label_lines
 from regnet_edge.reading import UNREADABLE_ZIP
 from regnet_edge.request import ModelSpec
 
@@ -50,7 +51,7 @@ def write(
         labels = [labels_of(entry) for entry in entries]
         for artifact, name in zip(artifacts, labels, strict=True):
             (folder / name).parent.mkdir(exist_ok=True)
-            (folder / name).write_bytes(label_lines(artifact.request.model).encode())
+            (folder / name).write_bytes(label_file(artifact.request.model))
         (folder / readme.NAME).write_bytes(readme.write(artifacts, entries, labels).encode())
         archive.pack(folder, scratch)
 
@@ -60,10 +61,9 @@ def labels_of(entry: layout.BundleEntry) -> str:
     return f"labels/{Path(entry.golden).name}.txt"
 
 
-def label_lines(model: ModelSpec) -> str:
+def label_file(model: ModelSpec) -> bytes:
     """A line for each class: its label, or its number where the model has none."""
-    names = model.labels or tuple(map(str, range(model.config.num_classes)))
-    return "".join(" ".join(name.split()) + "\n" for name in names)
+    return label_lines(model.labels or map(str, range(model.config.num_classes))).encode()
 
 
 def is_bundle(path: Path) -> bool:
@@ -112,7 +112,7 @@ def _model(folder: Path, entry: layout.BundleEntry) -> BundledModel:
         raise ArtifactError(
             f"{entry.golden} is golden data of another network than {entry.file}; bundle the model again"
         )
-    wanted = label_lines(artifact.request.model).encode()
+    wanted = label_file(artifact.request.model)
     if (folder / labels).stat().st_size != len(wanted) or (folder / labels).read_bytes() != wanted:
         raise ArtifactError(f"{labels} are other labels than those of {entry.file}; bundle the model again")
     return BundledModel(artifact, header, folder / entry.golden)
