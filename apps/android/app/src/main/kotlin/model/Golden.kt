@@ -31,9 +31,6 @@ class Golden private constructor(private val folder: File, private val header: J
     /** The definition's logits of the test images. */
     val testLogits: List<FloatArray> get() = test?.let { rows(it.getString("logits"), classes) }.orEmpty()
 
-    /** The input tensor of test image [index]. */
-    fun testInput(index: Int): FloatArray = preprocessing.normalize(testPixels(index))
-
     /** Test image [index], resized and cropped. */
     fun testPixels(index: Int): Pixels {
         val side = preprocessing.resolution

@@ -50,14 +50,13 @@ class Model(
     val givesProbabilities: Boolean = "softmax" in embeds
 
     /** What the file takes: normalized values, or pixels that it normalizes itself. */
-    val input: Input
-        get() = Input(
-            longArrayOf(
-                batch.toLong(), preprocessing.channels.toLong(),
-                preprocessing.resolution.toLong(), preprocessing.resolution.toLong(),
-            ),
-            pixels = "normalize" in embeds,
-        )
+    val input = Input(
+        longArrayOf(
+            batch.toLong(), preprocessing.channels.toLong(),
+            preprocessing.resolution.toLong(), preprocessing.resolution.toLong(),
+        ),
+        pixels = "normalize" in embeds,
+    )
 
     /** A fitted picture as what the file takes, the whole batch. */
     fun batchOf(fitted: Pixels): FloatArray =
