@@ -15,8 +15,9 @@ from hypothesis import settings
 
 from regnet_edge.artifact import Artifact
 from regnet_edge.config import RegNetConfig
+from regnet_edge.converters import Source
 from regnet_edge.converters.guests.board import EmulatedBoard
-from regnet_edge.request import ExportRequest, ModelSpec, Preprocessing, WeightsRef
+from regnet_edge.request import Calibration, ExportRequest, ModelSpec, Preprocessing, WeightsRef
 
 settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
 settings.load_profile("untimed")
@@ -63,6 +64,25 @@ def tiny() -> ModelSpec:
     """An untrained net of four blocks at 32x32."""
     how = Preprocessing("RGB", (0.5,) * 3, (0.25,) * 3, 32)
     return ModelSpec("tiny", TINY, WeightsRef("untrained", seed=7), how)
+
+
+@pytest.fixture(scope="session")
+def source_of() -> Callable[..., Source]:
+    """What files of a model are made from: a latency subject, its export, and the calibration's images."""
+    import torch
+
+    from regnet_edge.converters.int8 import calibration as int8
+    from regnet_edge.model import build_latency_subject, fold_batch_norm
+
+    def source(model: ModelSpec, calibration: Calibration | None = None) -> Source:
+        torch.set_num_threads(1)
+        side, net = model.resolution, fold_batch_norm(build_latency_subject(model.config))
+        example = torch.zeros(1, model.config.in_channels, side, side)
+        with torch.no_grad():
+            program = torch.export.export(net, (example,))
+        return Source(net, example, program, int8.images(model, calibration) if calibration else None)
+
+    return source
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,6 @@ from regnet_edge.converters import Source, assign, batches, target
 from regnet_edge.converters.int8 import calibration as int8
 from regnet_edge.converters.proof.metrics import sqnr_db
 from regnet_edge.errors import ArtifactError, UsageError
-from regnet_edge.model import build_latency_subject, fold_batch_norm
 from regnet_edge.request import ExportRequest, ModelSpec, Preprocessing, WeightsRef, embeds
 
 NET = AnyNetConfig((Stage(1, 16, 8, 1.0),), stem_width=8, se_ratio=0.25, num_classes=7)
@@ -31,12 +30,8 @@ IMAGES = data.normalize(PIXELS, HOW)
 
 
 @pytest.fixture(scope="module")
-def source() -> Source:
-    torch.set_num_threads(1)
-    net, example = fold_batch_norm(build_latency_subject(NET)), torch.zeros(1, 3, 32, 32)
-    with torch.no_grad():
-        program = torch.export.export(net, (example,))
-    return Source(net, example, program, int8.images(MODEL, int8.calibration(MODEL, count=8)))
+def source(source_of) -> Source:
+    return source_of(MODEL, int8.calibration(MODEL, count=8))
 
 
 def made(source: Source, folder: Path, asked: ExportRequest) -> Artifact:

@@ -16,7 +16,6 @@ from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.converters import Source, assign, isolated, target
 from regnet_edge.converters.proof.metrics import sqnr_db
 from regnet_edge.errors import ArtifactError, RegNetEdgeError, UsageError
-from regnet_edge.model import build_latency_subject, fold_batch_norm
 from regnet_edge.request import Calibration, ExportRequest, ModelSpec, Preprocessing, WeightsRef
 
 SMALL = AnyNetConfig((Stage(1, 16, 8, 1.0),), stem_width=8, se_ratio=0.25, num_classes=5)
@@ -30,11 +29,8 @@ def request(precision: str = "fp32", **more) -> ExportRequest:
 
 
 @pytest.fixture(scope="module")
-def source() -> Source:
-    torch.set_num_threads(1)
-    net, example = fold_batch_norm(build_latency_subject(SMALL)), torch.zeros(1, 3, 32, 32)
-    with torch.no_grad():
-        return Source(net, example, torch.export.export(net, (example,)))
+def source(source_of) -> Source:
+    return source_of(MODEL)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,6 @@ from regnet_edge.converters.proof.blame import blame
 from regnet_edge.converters.proof.metrics import softmax, sqnr_db
 from regnet_edge.converters.proof.parity import Reference, measure
 from regnet_edge.errors import UsageError
-from regnet_edge.model import build_latency_subject, fold_batch_norm
 from regnet_edge.request import ExportRequest, ModelSpec, Preprocessing, WeightsRef, embeds
 
 SMALL = AnyNetConfig((Stage(1, 16, 8, 1.0), Stage(1, 24, 8, 1.0)), stem_width=8, se_ratio=0.25, num_classes=7)
@@ -32,12 +31,8 @@ TARGETS = ("coreml", "executorch", "onnx", "tflite")
 
 
 @pytest.fixture(scope="module")
-def source() -> Source:
-    torch.set_num_threads(1)
-    net, example = fold_batch_norm(build_latency_subject(SMALL)), torch.zeros(1, 3, 32, 32)
-    with torch.no_grad():
-        program = torch.export.export(net, (example,))
-    return Source(net, example, program, int8.images(MODEL, CALIBRATION))
+def source(source_of) -> Source:
+    return source_of(MODEL, CALIBRATION)
 
 
 def request(name: str, precision: str = "fp32", embed: str = "", **options) -> ExportRequest:

@@ -23,7 +23,7 @@ from regnet_edge.converters.run import Outcome
 from regnet_edge.converters.worker import check_structure
 from regnet_edge.data import Images
 from regnet_edge.errors import UsageError
-from regnet_edge.model import build_latency_subject, fold_batch_norm
+from regnet_edge.model import build_latency_subject
 from regnet_edge.request import ExportRequest, ModelSpec, Preprocessing, WeightsRef
 from regnet_edge.weights import layouts
 
@@ -34,12 +34,8 @@ PIXELS = Images(np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=
 
 
 @pytest.fixture(scope="module")
-def source() -> Source:
-    torch.set_num_threads(1)
-    net, example = fold_batch_norm(build_latency_subject(SMALL)), torch.zeros(1, 3, 32, 32)
-    with torch.no_grad():
-        program = torch.export.export(net, (example,))
-    return Source(net, example, program, int8.images(MODEL, CALIBRATION))
+def source(source_of) -> Source:
+    return source_of(MODEL, CALIBRATION)
 
 
 def request(name: str, precision: str = "fp32", *output: str, **more) -> ExportRequest:

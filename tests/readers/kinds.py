@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from regnet_edge.artifact import Artifact
 from regnet_edge.config import AnyNetConfig, Stage
@@ -14,7 +13,6 @@ from regnet_edge.converters import Source, assign, isolated
 from regnet_edge.converters.embed import given
 from regnet_edge.converters.int8 import calibration as int8
 from regnet_edge.converters.outputs import outputs_of
-from regnet_edge.model import build_latency_subject, fold_batch_norm
 from regnet_edge.request import NEEDS_CALIBRATION, ExportRequest, ModelSpec, Preprocessing, WeightsRef, embeds
 
 SMALL = AnyNetConfig((Stage(1, 16, 8, 1.0), Stage(1, 24, 8, 1.0)), stem_width=8, se_ratio=0.25, num_classes=7)
@@ -67,15 +65,6 @@ class Made:
     given: Path
     outputs: tuple[str, ...]
     answers: np.ndarray
-
-
-def source() -> Source:
-    """The network and its export, which all files are made from."""
-    torch.set_num_threads(1)
-    net, example = fold_batch_norm(build_latency_subject(SMALL)), torch.zeros(1, 3, 32, 32)
-    with torch.no_grad():
-        program = torch.export.export(net, (example,))
-    return Source(net, example, program, int8.images(MODEL, int8.calibration(MODEL, count=8)))
 
 
 def make(kind: Kind, start: Source, folder: Path) -> Made:

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from regnet_edge.converters.int8 import calibration as int8
 from regnet_edge.converters.outputs import INDICES, apart
 from regnet_edge.converters.proof.metrics import sqnr_db
 
 from . import environments
-from .kinds import Kind, Made, make, source
+from .kinds import MODEL, Kind, Made, make
 from .table import TABLE, Reader
 
 CHEAP = ("onnx.checker",)
@@ -23,10 +24,10 @@ CELLS = [(reader, kind) for reader in TABLE for kind in reader.takes() if WHOLE 
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory):
+def files(tmp_path_factory: pytest.TempPathFactory, source_of):
     """Files by kind, each made when it is first read."""
     made: dict[Kind, Made] = {}
-    start = source()
+    start = source_of(MODEL, int8.calibration(MODEL, count=8))
     folder = tmp_path_factory.mktemp("kinds")
 
     def file(kind: Kind) -> Made:
