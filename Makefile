@@ -1,6 +1,8 @@
 # make demo and make test set everything up: they need Python 3.11 and nothing else (uv makes it faster).
 PYTHON ?= python3.11
 VENV := .venv
+# bytecode is kept, whatever the shell says: without it every command compiles torch anew
+unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 DEMO := demo
 INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet --python $(BIN)/python" || echo "$(BIN)/python -m pip install --quiet --disable-pip-version-check")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import importlib.util
 import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from packaging.requirements import Requirement
 
@@ -62,8 +64,19 @@ def examine() -> tuple[Finding, ...]:
     names = sorted({package for packages in groups.values() for package in packages})
     found = dict(zip(names, asyncio.run(_all_examined(names)), strict=True))
     return tuple(
-        Finding(group, tuple(found[p] for p in packages), remarks(packages))
+        Finding(group, tuple(found[p] for p in packages), (*remarks(packages), *uncompiled(packages)))
         for group, packages in groups.items()
+    )
+
+
+def uncompiled(packages: Iterable[str]) -> tuple[str, ...]:
+    """A sentence where torch is among these, and each start of Python compiles its modules anew."""
+    torch = importlib.util.find_spec("torch") if "torch" in packages and sys.dont_write_bytecode else None
+    if torch is None or torch.origin is None or Path(importlib.util.cache_from_source(torch.origin)).exists():
+        return ()
+    return (
+        "PYTHONDONTWRITEBYTECODE is set and torch has no bytecode, which makes every command seconds slower; "
+        f"run {Path(sys.executable).name} -m compileall -q {Path(torch.origin).parents[1]}",
     )
 
 

@@ -57,6 +57,11 @@ SHORT_WAYS: Mapping[str, ShortWay] = MappingProxyType(
                 "the sidecar's counts are those of the graph that was lowered, without delegation",
             ),
             ShortWay(
+                "executorch runtime",
+                {"executorch": "==1.5.*"},
+                "every process that runs a .pte loads ExecuTorch's exporter first, which takes seconds",
+            ),
+            ShortWay(
                 "xnnpack patterns",
                 {"executorch": "==1.5.*"},
                 "XNNPACK's quantizer looks for batch norms too, which takes some seconds and finds none",

@@ -27,6 +27,7 @@ from . import lower as lowering
 from .file import read_contents, read_header
 from .graph_file import save
 from .quantize import quantized
+from .runtime import runtime
 
 if TYPE_CHECKING:
     import numpy as np
@@ -241,10 +242,8 @@ def open_program(path: Path) -> Any:
     """The loaded program; raises ArtifactError with the runtime's own reason where it refuses the file."""
     read_header(path)
     with quiet() as said:
-        from executorch.runtime import Runtime  # type: ignore[import-untyped]  # ships no types
-
         try:
-            return Runtime.get().load_program(path)
+            return runtime().load_program(path)
         except RuntimeError as error:
             reason = said.last_line() or str(error)
             raise ArtifactError(f"ExecuTorch refuses {path} ({reason}); convert the model again") from error

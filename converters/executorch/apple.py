@@ -19,6 +19,7 @@ from regnet_edge.request import Precision
 
 from .. import target
 from .file import delegated, delegates, read_program
+from .runtime import runtime
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -90,9 +91,7 @@ def evaluator() -> str:
 
 def runs_here() -> bool:
     """Whether this machine's ExecuTorch has Core ML."""
-    from executorch.runtime import Runtime  # type: ignore[import-untyped]  # ships no types
-
-    return bool(Runtime.get().backend_registry.is_available(BACKEND))
+    return bool(runtime().backend_registry.is_available(BACKEND))
 
 
 def refuse(path: Path) -> None:

@@ -140,6 +140,31 @@ def test_importing_the_converter_loads_neither_torch_nor_executorch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+RUN_ALONE = """
+import importlib.util, sys
+from {module} import {function} as runtime
+
+{before}
+assert "forward" in runtime().load_program(sys.argv[1]).method_names
+sys.exit(3 if "executorch.exir" in sys.modules else 0)
+"""
+UNFOUND = "importlib.util.find_spec = lambda name: None"
+
+
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [
+        ("regnet_edge.converters.executorch.runtime", "runtime"),
+        ("regnet_edge.benchmarks.runner.engines.executorch", "_runtime"),
+    ],
+    ids=["verify", "benchmark"],
+)
+@pytest.mark.parametrize(("before", "exporter"), [("", 0), (UNFOUND, 3)], ids=["as it is", "locked"])
+def test_a_file_is_run_without_the_exporter_unless_it_takes_it(made, module, function, before, exporter):
+    code = RUN_ALONE.format(module=module, function=function, before=before)
+    assert subprocess.run([sys.executable, "-c", code, made[0].path]).returncode == exporter
+
+
 @pytest.mark.parametrize(
     "config",
     [

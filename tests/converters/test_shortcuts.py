@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,3 +88,19 @@ def test_an_import_that_does_not_end_on_a_busy_machine_says_what_to_do(
     assert said == (
         "importing numpy took more than 0 s; try again when this machine is less busy, or install it again"
     )
+
+
+def test_doctor_says_what_no_bytecode_costs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "site" / "torch"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site")])
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    assert doctor.uncompiled(["torch"]) == ()
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    [sentence] = doctor.uncompiled(["torch", "numpy"])
+    command = sentence.rpartition("; run ")[2].split()
+    assert command[1:] == ["-m", "compileall", "-q", str(tmp_path / "site")]
+    subprocess.run([sys.executable, *command[1:]], check=True)
+    assert doctor.uncompiled(["torch", "numpy"]) == doctor.uncompiled(["numpy"]) == ()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import importlib.util
 import os
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +19,7 @@ from . import Engine, in_layout, pixels_in_layout, row
 
 NATIVE = "native_call_"  # an operator of ExecuTorch's own kernels
 COREML = "CoreMLBackend"  # how a program names that delegate
+EXPORTER = "executorch.exir"  # which the runtime imports for the class of a warning
 UINT8 = 0  # of ExecuTorch's ScalarType
 
 
@@ -27,7 +32,7 @@ class ExecuTorchEngine(Engine):
         super().__init__(job)
         self.torch = importlib.import_module("torch")
         pool = importlib.import_module("executorch.extension.pybindings._C")
-        self.runtime = importlib.import_module("executorch.runtime").Runtime.get()
+        self.runtime = _runtime()
         pool._unsafe_reset_threadpool(self.threads)
 
     def load(self, path: str) -> None:
@@ -78,6 +83,27 @@ class ExecuTorchProfiler:
 
 def _last(times_ms: Sequence[float], last: int) -> list[float]:
     return [1e6 * t for t in list(times_ms)[-last:]]
+
+
+def _runtime() -> Any:
+    """The runtime, where that works without the exporter that its module loads first, in seconds."""
+    with contextlib.suppress(ImportError, AttributeError, TypeError), _stand_in():
+        return importlib.import_module("executorch.runtime").Runtime.get()
+    return importlib.import_module("executorch.runtime").Runtime.get()
+
+
+@contextlib.contextmanager
+def _stand_in() -> Iterator[None]:
+    """While importing, a package in the exporter's place: its modules are found, nothing of it runs."""
+    package = ModuleType(EXPORTER)
+    places = importlib.util.find_spec("executorch").submodule_search_locations
+    package.__path__ = [os.path.join(place, "exir") for place in places]
+    there = sys.modules.setdefault(EXPORTER, package)
+    try:
+        yield
+    finally:
+        if there is package:
+            del sys.modules[EXPORTER]
 
 
 def _program(path: str) -> bytes:
