@@ -95,9 +95,9 @@ def _runtime() -> Any:
 @contextlib.contextmanager
 def _stand_in() -> Iterator[None]:
     """While importing, a package in the exporter's place: its modules are found, nothing of it runs."""
-    package = ModuleType(EXPORTER)
-    places = importlib.util.find_spec("executorch").submodule_search_locations
-    package.__path__ = [os.path.join(place, "exir") for place in places]
+    package, found = ModuleType(EXPORTER), importlib.util.find_spec("executorch")
+    places = found.submodule_search_locations if found else None
+    package.__path__ = [os.path.join(place, "exir") for place in places or ()]
     there = sys.modules.setdefault(EXPORTER, package)
     try:
         yield
