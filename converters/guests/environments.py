@@ -91,7 +91,7 @@ def find(name: str) -> GuestEnvironment | None:
         note = read_json_object(path / _NOTE)
     except (OSError, ValueError):
         return None
-    return GuestEnvironment(name, path, size_of(path), note == codec.to_json(wanted))
+    return GuestEnvironment(name, path, size_of(path), note.get("packages") == list(wanted.packages))
 
 
 def require(name: str) -> GuestEnvironment:
