@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import json
 import os
+import select
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -32,10 +33,18 @@ def answer_channel() -> Iterator[Any]:
 
 
 def die_with_parent() -> None:
-    """On Linux, end when the process that asked is gone, so that a lost connection leaves nothing behind."""
+    """End when the process that asked is gone, so that a lost connection leaves nothing behind.
+
+    Linux tells; one that was gone before it could be asked reads no answer any more.
+    """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(1, 15)  # PR_SET_PDEATHSIG, SIGTERM
+    if hasattr(select, "poll"):  # Windows has none
+        readers = select.poll()
+        readers.register(1, 0)
+        if readers.poll(0):
+            sys.exit(1)
 
 
 def answer(arguments: Sequence[str], machine: Machine) -> Json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -133,6 +134,20 @@ def test_a_new_runtime_is_one_file(with_abacus: Path, tmp_path: Path, mode: str)
     assert (seen.runtime.name, seen.timing.runs >= 2) == ("my-abacus", True)
     assert seen.output is not None
     assert round(seen.output[0]) == round(sum((i * 2654435761 % 2**32) / 2**30 - 2 for i in range(192)) + 7)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_nothing_is_measured_for_who_is_gone_already(with_abacus: Path, tmp_path: Path) -> None:
+    """A file that nobody writes would hold up whoever opens it."""
+    os.mkfifo(tmp_path / "net.beads")
+    told = json.dumps({**JOB, "runtime": "my-abacus", "artifact": str(tmp_path / "net.beads")})
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as answers:
+        done = subprocess.run(
+            [sys.executable, with_abacus, "-"], input=told.encode(), stdout=answers, timeout=60, check=False
+        )
+    assert done.returncode == 1
 
 
 def test_an_unknown_runtime_is_told_the_ones_there_are(with_abacus: Path) -> None:
