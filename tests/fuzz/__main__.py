@@ -36,7 +36,7 @@ def main() -> int:
     targets = tuple(t for t in asked.targets.split(",") if t)
     command.load(targets)
     work = samples.make(state / "samples", targets=targets)
-    command.load_what(work.parent / "home")
+    command.warm(work / "made")
     campaign = Campaign(state, work, asked.only)
     again = list(corpus.replay(work, state / "boxes")) if asked.corpus else []
     print("".join(f"{broken}\n" for broken in again), end="")

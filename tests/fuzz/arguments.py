@@ -39,6 +39,14 @@ PATHS = ("", ".", "..", "/", "//", "/dev/null", "/dev/full", "/dev/zero", "/dev/
          "-", "a b", "ünï.json",
          "new.jsonl", "new.html", "new.svg", "new.png", "new.csv", "new.xyz", "new.safetensors", "new.pth",
          "new")  # fmt: skip
+ROOTS = ("/", "//")  # read by all, written to by none: the campaign may run as root
+FILLED = (
+    "--out",
+    "--output",
+    "--plot",
+    "--project",
+    "--record",
+)  # options whose value may be a folder to fill
 SMALL = {  # of options that say how much work there is to do, mostly
     "--epochs": "1", "--nets": "16", "--count": "4", "-n": "4", "--draws": "10", "--resamples": "100",
     "--rounds": "1",
@@ -95,7 +103,8 @@ def _value(parameter: click.Parameter, rng: random.Random, samples: Sequence[str
     if isinstance(kind, click.types.IntParamType | click.types.FloatParamType):
         return _number(kind, rng)
     if isinstance(kind, click.Path):
-        return rng.choice(samples) if rng.random() < 0.6 else rng.choice(PATHS)
+        among = [p for p in PATHS if p not in ROOTS] if set(parameter.opts) & set(FILLED) else PATHS
+        return rng.choice(samples if rng.random() < 0.6 else among)
     roll = rng.random()
     return rng.choice(samples) if roll < 0.3 else rng.choice(PATHS) if roll < 0.4 else rng.choice(TEXTS)
 

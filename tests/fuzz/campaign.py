@@ -8,14 +8,17 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from . import arguments, deaths, files, oracle, readers, samples
-from .command import Ended, run, sandbox
+from .command import Death, Ended, run, sandbox
 from .verbs import verbs
+
+T = TypeVar("T")
 
 STOP_S = 25.0  # until Ctrl-C for verbs that work as long as they are told to
 KEPT = 300  # faults that are kept with their sandbox
@@ -31,12 +34,17 @@ class Counts:
     inputs: int = 0
     deaths: int = 0
     faults: int = 0
+    moments: dict[str, int] = field(default_factory=dict)  # of death that were tried, by scenario
     seconds: dict[str, float] = field(default_factory=dict)
 
     def line(self) -> str:
         """The closing line."""
         kinds = ", ".join(f"{seed:,} {part}" for part, seed in sorted(self.seeds.items()))
         return f"fuzz: {self.inputs:,} inputs, {self.deaths:,} deaths, {self.faults:,} faults ({kinds})"
+
+
+class NothingToTryError(Exception):
+    """A part has nothing of that name, or nothing that works."""
 
 
 @dataclass(slots=True)
@@ -47,7 +55,7 @@ class Campaign:
     work: Path  # the samples
     only: Sequence[str] = ()
     counts: Counts = field(default_factory=Counts)
-    known: deaths.Scenarios = field(default_factory=deaths.Scenarios)
+    known: dict[str, list[Death]] = field(default_factory=dict)  # the moments of scenarios, once they ran
 
     def __post_init__(self) -> None:
         state = self.folder / "state.json"
@@ -57,12 +65,16 @@ class Campaign:
 
     def go(self, parts: Sequence[str], seconds: float, most: int) -> Counts:
         """Try until the time is over, or `most` seeds are done; each part has its share of the time."""
-        until, done = time.monotonic() + seconds, 0
-        while time.monotonic() < until and done < most:
-            part = min(parts, key=lambda p: self.counts.seconds.get(p, 0.0) / SHARES[p])
+        until, done, left = time.monotonic() + seconds, 0, list(parts)
+        while left and time.monotonic() < until and done < most:
+            part = min(left, key=lambda p: self.counts.seconds.get(p, 0.0) / SHARES[p])
             seed = self.counts.seeds.get(part, 0)
             before = time.monotonic()
-            _PARTS[part](self, seed)
+            try:
+                _PARTS[part](self, seed)
+            except NothingToTryError:
+                left.remove(part)
+                continue
             self.counts.seeds[part] = seed + 1
             self.counts.seconds[part] = self.counts.seconds.get(part, 0.0) + time.monotonic() - before
             self._save()
@@ -75,9 +87,12 @@ class Campaign:
         scratch.write_text(json.dumps(state))
         os.replace(scratch, self.folder / "state.json")
 
-    def wants(self, name: str) -> bool:
-        """Whether a verb, file or scenario of that name is tried."""
-        return not self.only or any(part in name for part in self.only)
+    def wanted(self, found: Iterable[T], name: Callable[[T], str]) -> list[T]:
+        """The verbs, files or scenarios that are tried; raises NothingToTryError."""
+        wanted = [one for one in found if not self.only or any(part in name(one) for part in self.only)]
+        if not wanted:
+            raise NothingToTryError
+        return wanted
 
     def box(self, *, odd: bool = True) -> AbstractContextManager[Path]:
         """A sandbox with the samples."""
@@ -113,7 +128,7 @@ def _limit(line: Sequence[str]) -> float:
 
 def _arguments(campaign: Campaign, seed: int) -> None:
     rng = random.Random(f"arguments {seed}")
-    found = [v for v in verbs() if campaign.wants(" ".join(v.name))]
+    found = campaign.wanted(verbs(), lambda verb: " ".join(verb.name))
     line = arguments.command_line(found[seed % len(found)], rng, samples.names(campaign.work))
     with campaign.box() as box:
         ended = run(line, box, limit_s=_limit(line))
@@ -144,7 +159,7 @@ def _same(one: Path, other: Path) -> bool:
 
 def _files(campaign: Campaign, seed: int) -> None:
     rng = random.Random(f"files {seed}")
-    kinds = [k for k in files.kinds(campaign.work) if campaign.wants(k.file)]
+    kinds = campaign.wanted(files.kinds(campaign.work), lambda kind: kind.file)
     with campaign.box() as box:
         line = files.choose(kinds[seed % len(kinds)], box, rng)
         ended = run(line, box, limit_s=_limit(line))
@@ -153,7 +168,7 @@ def _files(campaign: Campaign, seed: int) -> None:
 
 
 def _readers(campaign: Campaign, seed: int) -> None:
-    names = [n for n in readers.readers(campaign.work) if campaign.wants(n)]
+    names = campaign.wanted(readers.readers(campaign.work), str)
     name = names[seed % len(names)]
     with campaign.box() as box:
         count, broken, ended = readers.batch(name, seed // len(names), box)
@@ -173,13 +188,8 @@ RUNS = (
 
 def _runtimes(campaign: Campaign, seed: int) -> None:
     rng = random.Random(f"runtimes {seed}")
-    found = [
-        p
-        for p in sorted((campaign.work / "made").glob("*"))
-        if p.suffix in files.ARTIFACTS and campaign.wants(p.name)
-    ]
-    if not found:
-        return
+    made = (p for p in sorted((campaign.work / "made").glob("*")) if p.suffix in files.ARTIFACTS)
+    found = campaign.wanted(made, lambda path: path.name)
     with campaign.box() as box:
         path = box / "work/made" / found[seed % len(found)].name
         files.broken_artifact(path, rng, found)
@@ -191,18 +201,45 @@ def _runtimes(campaign: Campaign, seed: int) -> None:
 
 
 def _deaths(campaign: Campaign, seed: int) -> None:
-    """The seed's moment: each scenario in turn, its moments in order, from the first again after the last."""
-    found = [s for s in deaths.scenarios(campaign.work) if campaign.wants(s.name)]
-    scenario = found[seed % len(found)]
-    with ExitStack() as stack:
-        points = campaign.known.points(scenario, lambda: stack.enter_context(campaign.box(odd=False)))
-        death = points[seed // len(found) % len(points)]
-        box = stack.enter_context(campaign.box(odd=False))
+    """The next moment of the scenario of which the least was tried; all again once all were."""
+    scenario, death = _moment(campaign)
+    with campaign.box(odd=False) as box:
         died, broken, ended = deaths.attempt(scenario, death, box)
+        campaign.counts.moments[scenario.name] = campaign.counts.moments.get(scenario.name, 0) + 1
         campaign.counts.deaths += died
         campaign.counts.inputs += not died
         name = f"deaths {seed} ({scenario.name} {death.number}{' torn' * death.torn} {death.whom})"
         campaign.tried(name, scenario.arguments, ended, broken, box)
+
+
+def _moment(campaign: Campaign) -> tuple[deaths.Scenario, Death]:
+    """What is next, after a run that nobody disturbs of each scenario that is met the first time."""
+    done, known = campaign.counts.moments, campaign.known
+
+    def turn(scenario: deaths.Scenario) -> tuple[int, int]:
+        tried = done.get(scenario.name, 0)
+        return tried // (len(known.get(scenario.name, ())) or tried + 1), tried
+
+    while True:
+        works = (s for s in deaths.scenarios(campaign.work) if known.get(s.name) != [])
+        scenario = min(campaign.wanted(works, lambda one: one.name), key=turn)
+        if scenario.name not in known:
+            known[scenario.name] = _moments_of(scenario, campaign)
+            continue
+        points = list(known[scenario.name])
+        random.Random(scenario.name).shuffle(points)  # one that ends early has been everywhere
+        return scenario, points[done.get(scenario.name, 0) % len(points)]
+
+
+def _moments_of(scenario: deaths.Scenario, campaign: Campaign) -> list[Death]:
+    """All of them; none for one that fails by itself, which is a fault."""
+    with campaign.box(odd=False) as box:
+        try:
+            return deaths.moments(deaths.undisturbed(scenario, box).changes)
+        except deaths.FailsUndisturbedError as error:
+            broken = [f"it fails undisturbed: {error.ended.err or error.ended.out}"]
+            campaign.tried(f"deaths ({scenario.name})", error.arguments, error.ended, broken, box)
+            return []
 
 
 _PARTS: dict[str, Callable[[Campaign, int], None]] = {

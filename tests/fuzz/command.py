@@ -16,15 +16,17 @@ import json
 import os
 import pkgutil
 import resource
+import shutil
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .forked import MODULES, fork_instead
+from .forked import fork_instead
 from .hook import sitecustomize as hook
 
 LIMIT_S = 120.0  # of a command that has little to do, on a busy machine
@@ -32,8 +34,8 @@ GRACE_S = 30.0  # to end after Ctrl-C
 MEMORY = 6 << 30  # bytes more than the campaign has itself
 FILE = 1 << 30  # bytes of any one file
 HOOK = str(Path(hook.__file__).parent)
-HEAVY = ("scipy.optimize", "matplotlib.pyplot", "matplotlib.backends.backend_svg", "rich.table", "yaml",
-         "jsonschema",
+HEAVY = ("scipy.optimize", "scipy.signal", "matplotlib.pyplot", "matplotlib.backends.backend_svg",
+         "rich.table", "yaml", "jsonschema",
          "safetensors.torch", "torch", "PIL.Image", "regnet_edge.training.loop",
          "regnet_edge.converters.worker",
          "regnet_edge.converters.run")  # fmt: skip
@@ -82,13 +84,26 @@ def load(targets: Sequence[str]) -> None:
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans come to us
 
 
-def load_what(home: Path) -> None:
-    """Import what the converting workers of a sandbox with this home had imported in the end."""
-    names = (home / MODULES).read_text().split() if (home / MODULES).exists() else []
-    for name in names:
-        with contextlib.suppress(Exception):  # some are made up by their packages
-            importlib.import_module(name)
+def warm(made: Path) -> None:
+    """Convert here once what stands in that folder: forks then have what the tools load and build."""
+    from regnet_edge.artifact import Artifact
+    from regnet_edge.converters.worker import ConversionJob, ConversionTask, Workshop, make
+
+    for sidecar in sorted(made.glob("*.json")):
+        with tempfile.TemporaryDirectory() as folder:
+            task = ConversionTask(Artifact.load(made / sidecar.stem).request, str(Path(folder, sidecar.stem)))
+            make(0, Workshop.of(ConversionJob((task,))))
+        if sidecar.stem.endswith(".onnx"):
+            _remember_operators()
     gc.freeze()
+
+
+def _remember_operators() -> None:
+    """torch.onnx parses the source of 500 operators at each export: half the time of a small one."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    read = ONNXRegistry.from_torchlib()
+    ONNXRegistry.from_torchlib = lambda *_, **__: read  # type: ignore[method-assign]
 
 
 def run(
@@ -185,8 +200,6 @@ def _child(arguments: list[str], box: Path, death: Death, work: Callable[[], int
         os.environ.clear()
         os.environ.update(environment(box), **{hook.VARIABLE: json.dumps(watch)})
         os.chdir(box / "work")
-        import tempfile
-
         tempfile.tempdir = None
         sys.stdin, sys.stdout, sys.stderr = (
             io.TextIOWrapper(io.FileIO(0, closefd=False), encoding="utf-8"),
@@ -202,6 +215,7 @@ def _child(arguments: list[str], box: Path, death: Death, work: Callable[[], int
             ),
         )
         sys.argv = ["regnet-edge", *arguments]
+        sys.dont_write_bytecode = True  # what is loaded late is compiled beside its source, outside the box
         fork_instead()
         hook.install()
         code = work()
@@ -245,9 +259,6 @@ def _left_out(names: Sequence[str]) -> Callable[[str, list[str]], list[str]]:
 @contextlib.contextmanager
 def sandbox(samples: Path, parent: Path, without: Sequence[str] = ()) -> Iterator[Path]:
     """A folder with the samples as its work folder, but for those names; gone afterwards."""
-    import shutil
-    import tempfile
-
     box = Path(tempfile.mkdtemp(prefix="box-", dir=parent))
     for name in ("home", "tmp"):
         (box / name).mkdir()

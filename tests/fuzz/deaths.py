@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import random
+import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from . import oracle
@@ -16,6 +17,8 @@ from .samples import SIDE, TRAIN
 
 CONVERT = ("convert", "-w", "model.safetensors", "--no-verify", "-o", "new", "-t")
 MEASURE = ("--rounds", "1", "--min-runs", "2", "--min-seconds", "0.01", "--affinity", "any")
+MEASURED = ("measure", "AnyNetX_A:stem_width=8,width=8-16,depth=1-2", "-n", "1", "-r", str(SIDE),
+            "--target", "onnx", "--precision", "fp32", *MEASURE)  # fmt: skip
 QUICK = ("--max-seconds", "0.05", "--processes", "1", "--cooldown", "0")
 LIMIT_S = 400.0
 
@@ -39,46 +42,49 @@ class Scenario:
     prepare: Callable[[Path], None] = _nothing
 
 
-@dataclass(slots=True)
-class Scenarios:
-    """Each with the changes that it makes when nobody disturbs it, found out once."""
+class FailsUndisturbedError(Exception):
+    """A command that nobody disturbs, and how it ended."""
 
-    known: dict[str, int] = field(default_factory=dict)
-
-    def points(self, scenario: Scenario, box: Callable[[], Path]) -> list[Death]:
-        """All moments of death: before each change, in the middle of each file, of one process alone.
-
-        They are shuffled, so that a campaign that ends early has been everywhere.
-        """
-        if scenario.name not in self.known:
-            place = box()
-            scenario.prepare(place)
-            ended = run(scenario.arguments, place, limit_s=LIMIT_S)
-            if ended.code:
-                raise SystemExit(f"{scenario.name} fails undisturbed: {ended.err or ended.out}")
-            self.known[scenario.name] = len(ended.changes)
-        numbers = range(1, self.known[scenario.name] + 1)
-        moments = [Death(n, torn, whom) for torn, whom in KINDS for n in numbers]
-        random.Random(scenario.name).shuffle(moments)
-        return moments
+    def __init__(self, arguments: Sequence[str], ended: Ended) -> None:
+        super().__init__(" ".join(arguments))
+        self.arguments, self.ended = arguments, ended
 
 
-KINDS = ((False, "all"), (True, "all"), (False, "alone"))
+def undisturbed(scenario: Scenario, box: Path) -> Ended:
+    """The scenario's command as it goes when nobody dies; raises FailsUndisturbedError."""
+    scenario.prepare(box)
+    return _must(box, *scenario.arguments)
+
+
+def moments(changes: Sequence[str]) -> list[Death]:
+    """Every moment of death: before each change, in the middle of each file, and of a worker alone.
+
+    What would be the same death twice is left out: a lock has no content, and where the command itself
+    makes a change there is nobody to die without it.
+    """
+    found = []
+    for number, change in enumerate(changes, 1):
+        _, who, event, path = change.split(" ", 3)
+        found.append(Death(number))
+        if event == "open" and not path.endswith(".lock"):
+            found.append(Death(number, torn=True))
+        if who == "worker":
+            found.append(Death(number, whom="alone"))
+    return found
 
 
 def scenarios(samples: Path) -> tuple[Scenario, ...]:
     """Those whose samples are there."""
     made = sorted((samples / "made").glob("*.onnx"))
-    train = (*TRAIN[:-1], "new")
+    train, cached = (*TRAIN[:-1], "new"), partial(_cached, samples.parent / "cache")
     found = [
-        Scenario("report", ("report", "results.jsonl", "-o", "new/report.html", "--title", "x")),
+        Scenario("report", ("report", "few.jsonl", "-o", "new/report.html", "--title", "x")),
         Scenario(
             "report-again",
-            ("report", "results.jsonl", "-o", "new/report.html"),
-            over=("new/report.html",),
-            prepare=_report,
+            ("report", "few.jsonl", "-o", "report.html"),
+            over=("report.html",),
         ),
-        Scenario("edf", ("edf", "sweep", "--plot", "new.svg", "--page", "new.html")),
+        Scenario("edf", ("edf", "errors.csv", "--plot", "new.svg", "--page", "new.html")),
         Scenario("law", ("law", "results.jsonl", "--plot", "new")),
         Scenario("weights", ("weights", "convert", "model.safetensors", "new.pth", "--layout", "timm")),
         Scenario(
@@ -115,7 +121,7 @@ def scenarios(samples: Path) -> tuple[Scenario, ...]:
         found += [
             Scenario("convert", (*CONVERT, "onnx")),
             Scenario("quantize", (*CONVERT, "onnx", "-p", "int8", "--calibrate", "pictures.npz")),
-            Scenario("convert-cached", (*CONVERT, "onnx"), prepare=_cached),
+            Scenario("convert-cached", (*CONVERT, "onnx"), prepare=cached),
             Scenario(
                 "convert-over",
                 (*CONVERT[:-3], "-o", "made", "-t", "onnx", "--force", "--no-cache"),
@@ -134,7 +140,9 @@ def scenarios(samples: Path) -> tuple[Scenario, ...]:
                 ("benchmark", name, *MEASURE, *QUICK, "-o", "results.jsonl", "--resume"),
                 over=("results.jsonl",),
             ),
-            Scenario("cache", ("cache", "--prune"), prepare=_cached),
+            Scenario("cache", ("cache", "--prune"), prepare=cached),
+            Scenario("measure", (*MEASURED, "--out", "new")),
+            Scenario("bundle-zip", ("bundle", "zip", name, "-o", "new.zip")),
         ]
     more = {".tflite": "tflite", ".mlpackage": "coreml", ".pte": "executorch"}
     found += [
@@ -145,18 +153,16 @@ def scenarios(samples: Path) -> tuple[Scenario, ...]:
     return tuple(found)
 
 
-def _must(box: Path, *arguments: str) -> None:
+def _must(box: Path, *arguments: str) -> Ended:
     ended = run(arguments, box, limit_s=LIMIT_S)
     if ended.code:
-        raise SystemExit(f"{' '.join(arguments)}: {ended.err or ended.out}")
+        raise FailsUndisturbedError(arguments, ended)
+    return ended
 
 
-def _report(box: Path) -> None:
-    _must(box, "report", "results.jsonl", "-o", "new/report.html")
-
-
-def _cached(box: Path) -> None:
-    _must(box, *CONVERT[:-2], "elder", "-t", "onnx")
+def _cached(made_with: Path, box: Path) -> None:
+    """The cache that the samples were made with: it has what is asked for."""
+    shutil.copytree(made_with, box / "cache")
 
 
 def _installer(box: Path) -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from .arguments import command_line
-from .command import Ended
+from . import deaths
+from .arguments import FILLED, ROOTS, command_line
+from .campaign import Campaign
+from .command import Death, Ended
 from .mutations import damaged_bytes, damaged_value
 from .oracle import files, said
 from .verbs import verbs
@@ -96,6 +98,42 @@ def test_every_verb_and_option_is_tried_and_a_seed_says_all() -> None:
             assert used & {*option.opts, *option.secondary_opts}, (verb.name, option.opts)
     once, again = (command_line(verbs()[0], random.Random(7), ["a"]) for _ in range(2))
     assert once == again
+
+
+def test_no_command_is_asked_to_fill_the_root_of_this_machine() -> None:
+    rng = random.Random(0)
+    for verb in verbs():
+        lines = [command_line(verb, rng, ["net.json"]) for _ in range(300)]
+        asked = {line[i + 1] for line in lines for i in range(len(line) - 1) if line[i] in FILLED}
+        assert asked.isdisjoint(ROOTS), verb.name
+
+
+def test_each_moment_of_death_is_met_once() -> None:
+    changes = ("in main open /box/.lock", "in worker open /box/a b", "in main os.rename /box/a -> /box/c")
+    assert deaths.moments(changes) == [
+        Death(1),
+        Death(2),
+        Death(2, torn=True),
+        Death(2, whom="alone"),
+        Death(3),
+    ]
+
+
+def test_a_command_that_fails_undisturbed_is_a_fault_and_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def undisturbed(scenario: deaths.Scenario, box: Path) -> Ended:
+        if scenario.name == "fails":
+            raise deaths.FailsUndisturbedError(scenario.arguments, ended(1))
+        return ended(0, changes=("in main os.mkdir /box/new",))
+
+    both = (deaths.Scenario("fails", ("train",)), deaths.Scenario("works", ("report",)))
+    monkeypatch.setattr(deaths, "scenarios", lambda samples: both)
+    monkeypatch.setattr(deaths, "undisturbed", undisturbed)
+    monkeypatch.setattr(deaths, "attempt", lambda scenario, death, box: (True, [], ended(-9)))
+    (tmp_path / "work").mkdir()
+    counts = Campaign(tmp_path / "state", tmp_path / "work").go(["deaths"], 60, 3)
+    assert (counts.deaths, counts.faults, counts.moments) == (3, 1, {"works": 3})
 
 
 def test_damage_is_damage() -> None:

@@ -60,7 +60,8 @@ class Watch:
             return
         where = "in" if all(p.startswith(self.inside) for p in paths) else "out"
         fcntl.flock(self.log, fcntl.LOCK_EX)
-        text = f"{where} {event} {' -> '.join(paths)}".encode(errors="replace")
+        who = "main" if os.getpid() == self.main else "worker"
+        text = f"{where} {who} {event} {' -> '.join(paths)}".encode(errors="replace")
         os.write(self.log, text[: WIDTH - 1].replace(b"\n", b" ").ljust(WIDTH - 1) + b"\n")
         number = os.fstat(self.log).st_size // WIDTH
         fcntl.flock(self.log, fcntl.LOCK_UN)
