@@ -25,7 +25,7 @@ UNKNOWN = Structure(convs=0, grouped_convs=0, ops={})
 class ForeignFile:
     """Any file that takes one image: model and subject as records hold them; shape is NCHW.
 
-    notes say what was read from the file and what was assumed.
+    notes say what was read from the file and what was assumed; beside are the files of its weights.
     """
 
     path: Path
@@ -34,6 +34,7 @@ class ForeignFile:
     subject: MeasuredArtifact
     shape: tuple[int, int, int, int]
     notes: tuple[str, ...]
+    beside: tuple[Path, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -59,7 +60,7 @@ def foreign(path: Path) -> ForeignFile:
     shape = (given.batch or 1, given.channels, given.height or ASSUMED_SIDE, given.width or ASSUMED_SIDE)
     return ForeignFile(
         path, converter.name, _model(path, shape, held), _subject(path, converter.name, held), shape,
-        tuple(_notes(path, given, held)),
+        tuple(_notes(path, given, held)), held.companions(path) if held else (),
     )  # fmt: skip
 
 
@@ -83,7 +84,8 @@ def _model(path: Path, shape: tuple[int, int, int, int], held: Contents | None) 
 
 def _subject(path: Path, target: str, held: Contents | None) -> MeasuredArtifact:
     return MeasuredArtifact(
-        path.name, target, held.precision if held else "fp32", sha256_of(path), size_of(path), {}, "",
+        path.name, target, held.precision if held else "fp32", sha256_of(path),
+        held.bytes_of(path) if held else size_of(path), {}, "",
         held.structure if held else UNKNOWN,
     )  # fmt: skip
 

@@ -126,8 +126,8 @@ class Session:
     def _measure(self, device: Device, moment: Moment, attempt: int) -> Measurement:
         trial, want = moment.trial, self.parity is not None
         path = self.host.push(trial.artifact.path)
-        if trial.subject.target == "torch" and isinstance(trial.artifact, Artifact):
-            self.host.push(trial.artifact.sidecar)
+        for file in _beside(trial):
+            self.host.push(file)
         job = job_of(trial, self.plan.share, device.clusters, path, want_output=want)
         seen = merged(list(self._processes(job, device)))
         plan = measured_plan(self.plan, trial.threads, moment.round, attempt)
@@ -172,6 +172,13 @@ class Session:
             subject.file, subject.sha256, device.label, trial.runtime, plan.accelerator, str(trial.threads),
             plan.affinity, plan.mode, str(trial.model.batch), str(round_),
         )  # fmt: skip
+
+
+def _beside(trial: Trial) -> tuple[Path, ...]:
+    """What the file needs beside it: the definition its sidecar, another tool's the files of its weights."""
+    if isinstance(trial.artifact, Artifact):
+        return (trial.artifact.sidecar,) if trial.subject.target == "torch" else ()
+    return trial.artifact.beside
 
 
 def completed(runtime: Runtime, trial: Trial) -> Runtime:

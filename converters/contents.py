@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from regnet_edge.artifact import Structure
 from regnet_edge.complexity import Complexity
+from regnet_edge.files import size_of
 from regnet_edge.request import Precision
 
 ASSUMED_SIDE = 224  # pixels of an image whose height and width are left open
@@ -19,6 +21,9 @@ ASSUMED_SIDE = 224  # pixels of an image whose height and width are left open
 _OF_TYPE: Mapping[str, Precision] = {
     "float32": "fp32", "float16": "fp16", "bfloat16": "fp16", "int8": "int8", "uint8": "int8",
 }  # fmt: skip
+
+
+_NO_WEIGHTS = ("bool", "int32", "int64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ class Contents:
     """What a file holds; counts is None where the graph does not tell them.
 
     outside: what no delegate takes, op by count, with the reason where the format has delegates.
+    beside: names of the files in the same folder that hold its weights.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -82,11 +88,21 @@ class Contents:
     metadata: Mapping[str, str] = field(default_factory=dict)
     outside: Mapping[str, int] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+    def companions(self, path: Path) -> tuple[Path, ...]:
+        """Those files that are there, of the file at `path`."""
+        return tuple(p for p in (path.parent / name for name in self.beside) if p.is_file())
+
+    def bytes_of(self, path: Path) -> int:
+        """What the file at `path` and the files of its weights take on the disk."""
+        return size_of(path) + sum(size_of(p) for p in self.companions(path))
 
     @property
     def precision(self) -> Precision:
-        """By the type of most stored numbers; fp32 where none is stored."""
-        most = max(self.weights, key=lambda w: w.elements, default=None)
+        """By the type of most stored numbers that are no sizes or biases; fp32 where none is stored."""
+        held = (w for w in self.weights if w.type not in _NO_WEIGHTS)
+        most = max(held, key=lambda w: w.elements, default=None)
         return _OF_TYPE.get(most.type, "int8") if most else "fp32"
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from regnet_edge.complexity import Complexity
+from regnet_edge.errors import RegNetEdgeError
+
 from ..contents import Contents, CountedLayer, TensorInfo, by_type, counted
+from .mil.evaluator import prepare
 from .mil.program import Operation, Program, Ref, Typed, load
 
 _LAYERS = ("conv", "linear")
@@ -31,9 +36,13 @@ def contents(path: Path) -> Contents:
         outputs=tuple(_info(outputs[name]) for name in program.outputs if name in outputs),
         structure=program.structure,
         weights=by_type(_stored(program)),
-        counts=counted(_layers(program, outputs)),
+        counts=_counts(program, outputs),
         metadata=program.metadata,
-        remarks=(*image, "Core ML decides at loading which ops the CPU, GPU or Neural Engine runs"),
+        remarks=(
+            *image,
+            *_at_the_default(program),
+            "Core ML decides at loading which ops the CPU, GPU or Neural Engine runs",
+        ),
     )
 
 
@@ -49,11 +58,35 @@ def _stored(program: Program) -> Iterator[tuple[str, tuple[int, ...], int]]:
                     yield a.dtype.name, a.shape, a.nbytes
 
 
+def _at_the_default(program: Program) -> tuple[str, ...]:
+    """The remark about counts of images whose size is left open; empty where it is not."""
+    if 0 not in program.input.shape[1:]:
+        return ()
+    size = "x".join(map(str, program.shape))
+    return (f"its input's size is open; counted for the {size} that the package begins with",)
+
+
+def _counts(program: Program, outputs: Mapping[str, Typed]) -> Complexity | None:
+    """Of the sizes that the program declares; where it leaves them open, of those of one run."""
+    return counted(_layers(program, outputs)) or counted(_layers(program, {**outputs, **_computed(program)}))
+
+
+def _computed(program: Program) -> Mapping[str, Typed]:
+    """What the layers make of one input of the default size; empty where our evaluator cannot run it."""
+    made = [op.outputs[0] for op in program.operations if op.kind in _LAYERS]
+    try:
+        evaluator = prepare(program)
+        found = evaluator.tensors(np.zeros(program.shape, np.float32), [out.name for out in made])
+    except RegNetEdgeError:
+        return {}
+    return {out.name: replace(out, shape=value.shape) for out, value in zip(made, found, strict=True)}
+
+
 def _layers(program: Program, outputs: Mapping[str, Typed]) -> Iterator[CountedLayer]:
     for op in program.operations:
         if op.kind not in _LAYERS:
             continue
-        out = op.outputs[0].shape
+        out = outputs[op.name].shape
         kernel, bias = _shape(op, "weight", outputs), _shape(op, "bias", outputs)
         channels = kernel[0] if kernel else 0
         yield CountedLayer(math.prod(out[1:]), math.prod(kernel), channels, math.prod(bias) if bias else 0)

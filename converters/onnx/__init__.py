@@ -18,6 +18,7 @@ from ..opened import OpenedFile
 from ..options import TargetOptions, option, read
 from ..outputs import first, side_by_side
 from ..tools import versions
+from .external import weight_files
 from .lower import DEFAULT_OPSET, HIGHEST_OPSET, LOWEST_OPSET, at_opset, export
 from .quantize import ARRANGEMENTS, quantized
 
@@ -154,6 +155,10 @@ def open_session(path: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its pybind exceptions share no base but Exception
+        if missing := [name for name in weight_files(path) if not (path.parent / name).is_file()]:
+            raise ArtifactError(
+                f"the weights of {path} lie in {missing[0]}, which is not beside it; put that file there"
+            ) from error
         reason = str(error).splitlines()[0]
         raise ArtifactError(f"ONNX Runtime refuses {path} ({reason}); convert the model again") from error
 

@@ -14,6 +14,7 @@ from regnet_edge.complexity import Complexity
 from regnet_edge.errors import ArtifactError
 
 from ..contents import Contents, CountedLayer, TensorInfo, at_a_size, by_type, counted, filled
+from .external import named_beside
 
 Shapes = Mapping[str, tuple[int, ...]]
 _KERNEL = {"Conv": 1, "Gemm": 1, "MatMul": 1, "QLinearConv": 3, "QLinearMatMul": 3, "ConvInteger": 1}
@@ -34,6 +35,7 @@ def contents(path: Path) -> Contents:
         raise ArtifactError(f"{path} is not an ONNX file; export it again") from error
     graph, stored = model.graph, {i.name for i in model.graph.initializer}
     inputs = tuple(_info(i) for i in graph.input if i.name not in stored)
+    beside = named_beside(model)
     weights = [(_type(i.data_type), tuple(i.dims), _bytes(i)) for i in graph.initializer]
     return Contents(
         inputs=inputs,
@@ -45,8 +47,14 @@ def contents(path: Path) -> Contents:
         remarks=(
             f"operator set {max((o.version for o in model.opset_import), default=0)}",
             *at_a_size(inputs),
+            *(f"its weights lie in {name}{_missing(path, name)}" for name in beside),
         ),
+        beside=beside,
     )
+
+
+def _missing(path: Path, name: str) -> str:
+    return "" if (path.parent / name).is_file() else ", which is not beside it: put that file there"
 
 
 def _type(number: int) -> str:

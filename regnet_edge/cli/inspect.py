@@ -73,9 +73,7 @@ def _stages(file: Path) -> dict[str, Complexity]:
 
 
 def _print(file: Path, target: str, held: Contents, stages: dict[str, Complexity]) -> None:
-    from regnet_edge.files import size_of
-
-    click.echo(f"{file.name}  ({target}, {size_of(file) / 1e6:.2f} MB)")
+    click.echo(f"{file.name}  ({target}, {held.bytes_of(file) / 1e6:.2f} MB)")
     for word, tensors in (("input", held.inputs), ("output", held.outputs)):
         for tensor in tensors:
             click.echo(f"  {word:<8} {tensor.name} {tensor.text}".rstrip())

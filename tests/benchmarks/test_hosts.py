@@ -23,6 +23,7 @@ from regnet_edge.artifact import Artifact, Structure
 from regnet_edge.benchmarks.doubles.adb import AdbDouble
 from regnet_edge.benchmarks.doubles.fakes import FakeWatch, observation
 from regnet_edge.benchmarks.doubles.phone import add_tool, make_phone
+from regnet_edge.benchmarks.foreign import ForeignFile, foreign
 from regnet_edge.benchmarks.hosts import APP, HostOptions, adb, open_host, replay, ssh, transports
 from regnet_edge.benchmarks.hosts import _android as android
 from regnet_edge.benchmarks.hosts import _native as native
@@ -70,7 +71,9 @@ def onnx_net(tmp_path: Path) -> Artifact:
     return described(path, "onnx")
 
 
-def measure(host: PythonHost | Phone, artifact: Artifact, plan: Plan = QUICK) -> list[Measurement]:
+def measure(
+    host: PythonHost | Phone, artifact: Artifact | ForeignFile, plan: Plan = QUICK
+) -> list[Measurement]:
     moments = Session(host, plan, trials([artifact], plan), watch=FakeWatch()).run()
     return [m.measurement for m in moments if m.measurement is not None]
 
@@ -182,6 +185,19 @@ def test_a_board_measures_over_ssh_and_is_left_clean(board: Board, onnx_net: Art
     host.close()
     assert listed(board, line.folder) == []
     assert not line.control.exists()
+
+
+def test_weights_beside_another_tools_file_travel_with_it(board: Board, onnx_net: Artifact) -> None:
+    import onnx
+
+    path = onnx_net.path.with_name("apart.onnx")
+    where = {"location": "apart.onnx.data", "size_threshold": 0}
+    onnx.save(onnx.load(onnx_net.path), path, save_as_external_data=True, **where)
+    host = board.host()
+    [m] = measure(host, foreign(path))
+    assert m.artifact.bytes > path.stat().st_size
+    assert m.timing.runs >= 20
+    host.close()
 
 
 def listed(board: Board, folder: str) -> list[str]:

@@ -25,6 +25,7 @@ from regnet_edge.converters import target
 from regnet_edge.converters.contents import TensorInfo
 from regnet_edge.converters.proof.subject import subject
 from regnet_edge.converters.quiet import coremltools
+from regnet_edge.errors import ArtifactError
 
 
 def net(path: Path, inputs: tuple[tuple[str, int, tuple[int | str, ...]], ...]) -> Path:
@@ -71,6 +72,24 @@ def test_a_size_that_is_left_open_is_counted_and_measured_as_it_is_assumed(tmp_p
     assert "its input's size is open; counted for 224x224 pixels" in held.remarks
     found = foreign.foreign(path)
     assert (found.shape, found.model.flops) == ((1, 3, 224, 224), held.counts.flops)
+
+
+def test_weights_that_lie_beside_the_file_count_and_are_missed_by_name(tmp_path: Path) -> None:
+    path, apart = net(tmp_path / "net.onnx", IMAGE), tmp_path / "apart"
+    apart.mkdir()
+    beside = {"save_as_external_data": True, "location": "net.onnx.data", "size_threshold": 0}
+    onnx.save(onnx.load(path), apart / "net.onnx", **beside)  # as torch.onnx.export writes it by default
+    whole, made = target("onnx").contents(path), target("onnx").contents(apart / "net.onnx")
+    assert (made.counts, made.weights) == (whole.counts, whole.weights)
+    stored = sum(w.bytes for w in whole.weights)
+    assert made.bytes_of(apart / "net.onnx") == (apart / "net.onnx").stat().st_size + stored
+    found = foreign.foreign(apart / "net.onnx")
+    assert found.beside == (apart / "net.onnx.data",)
+    (apart / "net.onnx.data").unlink()
+    with pytest.raises(ArtifactError, match=r"lie in net\.onnx\.data, which is not beside it; put that file"):
+        target("onnx").opened(apart / "net.onnx")
+    remarks = target("onnx").contents(apart / "net.onnx").remarks
+    assert "lie in net.onnx.data, which is not beside it" in remarks[1]
 
 
 @pytest.mark.filterwarnings("ignore")  # the quantizer's own
@@ -144,7 +163,12 @@ def test_a_package_of_coremltools_is_run_with_its_own_size_colours_and_names(tmp
     opened = target("coreml").opened(any_size)
     assert (opened.input.batch, opened.input.height) == (1, 32)
     assert np.allclose(opened.run(pixels), expected, rtol=1e-4, atol=1e-4)
-    assert target("coreml").contents(any_size).inputs[0].shape == (0, 3, 0, 0)
+    held = target("coreml").contents(any_size)
+    assert held.inputs[0].shape == (0, 3, 0, 0)
+    assert held.counts is not None
+    assert held.counts.flops == 15 * 15 * 8 * 27 + 8 * 4  # by hand, at the default of 32 pixels
+    assert held.counts == target("coreml").contents(path).counts
+    assert "open; counted for the 1x3x32x32 that the package begins with" in held.remarks[0]
 
 
 def test_timing_a_package_where_there_is_no_core_ml_says_what_can_be_done() -> None:
