@@ -179,7 +179,7 @@ def test_a_board_measures_over_ssh_and_is_left_clean(board: Board, onnx_net: Art
     assert m.device.ram_bytes > 0
     assert m.device.emulated is board.emulated
     assert ("emulated" in {r.rule for r in m.validity.reasons}) is bool(board.emulated)
-    assert m.timing.runs >= 20
+    assert m.timing.runs + len(m.timing.set_aside_ns) >= 20
     assert 0 <= (host.busy() or 0) <= 1
     assert set(listed(board, line.folder)) == {"net.onnx", "runner.pyz"}
     host.close()
