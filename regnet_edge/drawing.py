@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE_IN = (4.8, 3.5)
-IS_PICTURE = begins_with("<svg", "<?xml", "\ufffdPNG", "%PDF-")
+IS_PICTURE = begins_with("<svg", "<?xml", "\ufffdPNG", "%PDF-", naming="regnet-edge")
 SUFFIXES = (".svg", ".png", ".pdf")
 COLORS = ("#1f5f8b", "#d1652b", "#3d8b4f", "#8a4f9e", "#b8860b", "#4a4a4a", "#c2477f", "#2a9d9d")
 LINE = "#8a8a8a"  # what is there to compare with: a diagonal, a law, a limit
@@ -33,10 +33,12 @@ STYLE = {
     "axes.spines.right": False,
     "axes.titlesize": 11,
 }
-_UNDATED: dict[str, dict[str, str | None]] = {
+MADE_BY: dict[
+    str, dict[str, str | None]
+] = {  # inside a file: whose it is, so that it may be replaced; no date
     ".svg": {"Date": None, "Creator": "regnet-edge"},
-    ".pdf": {"CreationDate": None},
-    ".png": {},
+    ".pdf": {"CreationDate": None, "Creator": "regnet-edge"},
+    ".png": {"Software": "regnet-edge"},
 }
 
 
@@ -71,7 +73,7 @@ class Picture:
         with mpl.rc_context(STYLE):  # type: ignore[arg-type]  # its keys are a Literal of 300 names
             figure = Figure(figsize=self.size_in, layout="constrained")
             self.fill(figure)
-            figure.savefig(stream, format=suffix[1:], dpi=150, metadata=_UNDATED[suffix])
+            figure.savefig(stream, format=suffix[1:], dpi=150, metadata=MADE_BY[suffix])
         return stream.getvalue()
 
 

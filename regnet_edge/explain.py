@@ -23,7 +23,7 @@ from regnet_edge.config import (
     width_exponents,
 )
 from regnet_edge.configs import Definition
-from regnet_edge.drawing import checked_suffix
+from regnet_edge.drawing import MADE_BY, checked_suffix
 from regnet_edge.files import replacing
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def plot(definition: Definition, path: Path) -> None:
     Dots are the rule's w_j, steps the network's widths after the group adjustment. The suffix says which
     kind of picture; raises UsageError for one that is not .png, .svg or .pdf.
     """
-    checked_suffix(path)
+    suffix = checked_suffix(path)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -198,14 +198,7 @@ def plot(definition: Definition, path: Path) -> None:
         _draw_rule(axes, definition.rule)
     _label(axes, definition)
     with replacing(path) as scratch:
-        figure.savefig(scratch, dpi=150, metadata=_undated(path))
-
-
-def _undated(path: Path) -> dict[str, str | None]:
-    """The same net gives the same bytes: no date inside."""
-    return (
-        {} if path.suffix.lower() == ".png" else {"Date" if path.suffix == ".svg" else "CreationDate": None}
-    )
+        figure.savefig(scratch, dpi=150, metadata=MADE_BY[suffix])
 
 
 def _draw_rule(axes: Axes, rule: RegNetConfig) -> None:

@@ -21,6 +21,7 @@ _MARK = ".regnet-edge-"
 _LOCK = ".lock"
 _OLD = ".old-"
 _WITHOUT_LOCK_S = 3600.0
+_ENDS = 4096  # bytes in which a file says what it is
 
 
 def sha256_of(path: Path) -> str:
@@ -110,21 +111,29 @@ def _is_or_is_in(path: Path, read: Path) -> bool:
         return False
 
 
-def begins_with(*marks: str) -> Callable[[Path], bool]:
-    """For `check_output`: whether a file is empty or begins with one of the marks, white space aside."""
+def begins_with(*marks: str, naming: str = "") -> Callable[[Path], bool]:
+    """For `check_output`: whether a file is empty or begins with one of the marks, white space aside.
+
+    naming: what its first or last bytes have to hold besides, where other programs make such files too.
+    """
 
     def is_ours(path: Path) -> bool:
         try:
             if not stat.S_ISREG(path.stat().st_mode):
                 return path.is_char_device()  # /dev/stdout, /dev/null: nothing there to spoil
             with path.open("rb") as stream:
-                head = stream.read(1024).decode(errors="replace")
+                head = stream.read(_ENDS).decode(errors="replace")
+                stream.seek(max(0, path.stat().st_size - _ENDS))
+                tail = stream.read(_ENDS).decode(errors="replace")
         except OSError:
             return False
         text = head.removeprefix("\ufeff").lstrip()
-        return not text or text.startswith(marks)
+        return not text or (text.startswith(marks) and (naming in head or naming in tail))
 
     return is_ours
+
+
+IS_PAGE = begins_with("<!doctype html>", naming='<meta name="generator" content="regnet-edge">')
 
 
 @contextlib.contextmanager
@@ -274,7 +283,8 @@ def locked(lock_file: Path, *, wait: bool = True) -> Iterator[bool]:
 def alone(lock_file: Path, work: str) -> Iterator[None]:
     """Nobody else does that work in the lock file's folder, which is made, within the block.
 
-    Raises RegNetEdgeError where somebody does already.
+    What an earlier, killed one left there goes, also where there is nothing more to write. Raises
+    RegNetEdgeError where somebody does already.
     """
     folder = lock_file.parent
     with _explained(folder):
@@ -284,6 +294,7 @@ def alone(lock_file: Path, work: str) -> Iterator[None]:
             raise RegNetEdgeError(
                 f"another {work} fills {folder} at this moment; wait for it, or choose another --out"
             )
+        remove_leftovers(folder)
         yield
 
 

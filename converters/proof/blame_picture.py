@@ -1,9 +1,10 @@
-"""Blame as an SVG: signal to noise along the network, gathered as a line and each layer's own as a dot."""
+"""Blame as a picture: signal to noise along the network, gathered as a line and each layer's own as a dot."""
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
+
+from regnet_edge.drawing import Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,28 +15,11 @@ GATHERED, OWN, WORST, LINE = "#1f5f8b", "#8a8a8a", "#d1652b", "#dddddd"
 CEILING_DB = 80.0  # above it nothing is lost; float files lie there
 NAMED = 3  # layers whose names are written, the worst ones
 SIZE_IN = (8.0, 3.6)
-STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "regnet-edge",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 11,
-}
 
 
-def picture(found: Blame) -> str:
-    """SVG text, the same for the same losses."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):  # type: ignore[arg-type]  # its keys are a Literal of 300 names
-        figure = Figure(figsize=SIZE_IN, layout="constrained")
-        _draw(figure.subplots(), found)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": "regnet-edge"})
-    return stream.getvalue()
+def picture(found: Blame) -> Picture:
+    """The same for the same losses."""
+    return Picture.of(lambda axes: _draw(axes, found), SIZE_IN)
 
 
 def _draw(axes: Axes, found: Blame) -> None:

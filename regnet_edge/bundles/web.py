@@ -27,7 +27,7 @@ from regnet_edge.benchmarks.record.measurement import Mode
 from regnet_edge.benchmarks.runner.protocol import WARMUP_MAX_NS
 from regnet_edge.bundles import layout, litert_js
 from regnet_edge.errors import UsageError
-from regnet_edge.files import begins_with, check_output, replacing, write_text
+from regnet_edge.files import IS_PAGE, begins_with, check_output, replacing, write_text
 from regnet_edge.reading import JsonObject
 from regnet_edge.shipped import assets_dir
 
@@ -68,12 +68,12 @@ def check(artifact: Artifact) -> None:
 
 def check_place(target: Path, inputs: Iterable[Path], *, single_file: bool) -> None:
     """Raise UsageError where writing there would spoil an input, or what is no bundle."""
-    is_page = begins_with("<!doctype html>")
-    check_output(target, inputs, is_ours=is_page if single_file else _is_bundle)
+    check_output(target, inputs, is_ours=IS_PAGE if single_file else _is_bundle)
 
 
 def _is_bundle(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / ABOUT).is_file() or not any(folder.iterdir()))
+    is_about = begins_with("{", naming='"regnet-edge"')  # others have files of that name too
+    return folder.is_dir() and (is_about(folder / ABOUT) or not any(folder.iterdir()))
 
 
 def write_folder(content: Content, folder: Path, litert: Path) -> None:

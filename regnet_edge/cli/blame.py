@@ -40,19 +40,18 @@ def command(
     from regnet_edge.converters.images import images_for
     from regnet_edge.converters.proof.blame import blame
     from regnet_edge.data import preprocess
-    from regnet_edge.files import begins_with, check_output
+    from regnet_edge.drawing import checked_suffix
 
     if plot is not None:
-        check_output(plot, [artifact, *([images] if images else [])], is_ours=begins_with("<svg", "<?xml"))
+        checked_suffix(plot, [artifact, *([images] if images else [])])
     opened = Artifact.load(artifact)
     model = opened.request.model
     found = blame(opened, preprocess(images_for(model, images, count).images, model.preprocessing), weights)
     _print_json(found) if as_json else _print(found)
     if plot is not None:
         from regnet_edge.converters.proof.blame_picture import picture
-        from regnet_edge.files import write_text
 
-        write_text(plot, picture(found))
+        picture(found).write(plot)
         click.echo(f"wrote {plot}", err=True)
 
 

@@ -151,9 +151,9 @@ def _draw(path: Path, edfs: Sequence[Edf], value: str, options: Options) -> None
 
 def _write_page(path: Path, sets: Sequence[Scored], options: Options) -> None:
     from regnet_edge.design_space.page import render, study_page
-    from regnet_edge.files import begins_with, check_output, write_text
+    from regnet_edge.files import IS_PAGE, check_output, write_text
 
-    check_output(path, options.tables, is_ours=begins_with("<!doctype html>"))
+    check_output(path, options.tables, is_ours=IS_PAGE)
     source = ", ".join(t.resolve().name for t in options.tables)
     write_text(path, render(study_page(sets, title=options.title, source=source, seed=options.seed)))
     click.echo(f"wrote {path}", err=True)

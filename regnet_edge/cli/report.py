@@ -63,11 +63,11 @@ def command(
     from regnet_edge.benchmarks.record.results import read_lines
     from regnet_edge.benchmarks.report.page import page, render
     from regnet_edge.errors import UsageError
-    from regnet_edge.files import begins_with, check_output, write_text
+    from regnet_edge.files import IS_PAGE, check_output, write_text
 
     if fail_slower is not None and old is None:
         raise UsageError("--fail-slower compares with earlier results; name them with --compare")
-    check_output(output, [results, *([old] if old else [])], is_ours=begins_with("<!doctype html>"))
+    check_output(output, [results, *([old] if old else [])], is_ours=IS_PAGE)
     found = page(
         read_lines(results),
         np.random.default_rng(seed),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(tmp_path / "photos" / "cats" / f"{i}.png")
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "notes.svg").write_text("mine")
+    shutil.copy(tmp_path / "photos" / "cats" / "0.png", tmp_path / "photo.png")
+    (tmp_path / "drawing.svg").write_text("<svg>of another program</svg>")
+    (tmp_path / "page.html").write_text("<!doctype html><title>my page</title>")
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "bundle.json").write_text('{"name": "of another tool"}')
     (tmp_path / "net.onnx.json").write_text('{\n  "version": 2\n}')
     (tmp_path / "net.onnx").write_text("a network")
     (tmp_path / "net.safetensors").write_bytes(shipped.default_weights_path().read_bytes())
@@ -57,6 +63,12 @@ READ, ANOTHER = "is what this command reads", "is nothing that this command writ
         ("blame net.onnx --images photos --plot photos/cats/0.png", READ),
         ("show regnetx_200mf --plot notes.svg", ANOTHER),
         ("compare --plot notes.svg", ANOTHER),
+        ("compare --plot photo.png", ANOTHER),
+        ("show regnetx_200mf --plot photo.png", ANOTHER),
+        ("blame net.onnx --plot drawing.svg", ANOTHER),
+        ("edf t.csv --page page.html", ANOTHER),
+        ("bundle web net.onnx --single-file -o page.html", ANOTHER),
+        ("bundle web net.onnx -o app", ANOTHER),
         ("edf t.csv --plot notes.svg", ANOTHER),
         ("edf t.csv --page t.csv", READ),
         ("weights convert net.safetensors net.safetensors --force", READ),
@@ -73,6 +85,14 @@ def test_it_is_refused_and_everything_stays(here: Path, words: str, reason: str 
     if reason is not None:
         assert isinstance(done.exception, UsageError), done.output
         assert reason in str(done.exception)
+
+
+@pytest.mark.parametrize("name", ["new.svg", "new.png", "new.pdf", "page of ours.html"])
+def test_what_we_made_ourselves_may_be_made_again(here: Path, name: str) -> None:
+    option = "--page" if name.endswith("html") else "--plot"
+    for _ in range(2):
+        done = CliRunner().invoke(cli, ["edf", "t.csv", option, name], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize(

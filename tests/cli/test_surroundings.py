@@ -165,12 +165,12 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(tmp_path: Path, full_disk: Path) -> None:
-    (full_disk / "p.svg").write_text("<svg>the elder</svg>")
+    (full_disk / "p.svg").write_text("<svg>the elder of regnet-edge</svg>")
     done = shell("$R compare --plot disk/p.svg > /dev/null", tmp_path)
     assert done.returncode == 1
     one_sentence(done.stderr, "cannot write disk/p.svg", "No space left", "free some space")
     assert [p.name for p in full_disk.iterdir()] == ["p.svg"]
-    assert (full_disk / "p.svg").read_text() == "<svg>the elder</svg>"
+    assert (full_disk / "p.svg").read_text() == "<svg>the elder of regnet-edge</svg>"
 
 
 @needs_dev_full

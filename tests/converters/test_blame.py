@@ -238,8 +238,8 @@ def test_operations_flow_from_the_image_in_an_order_that_can_run():
 
 def test_the_picture_is_svg_that_names_the_worst_layer_and_stays_the_same(files):
     found = blame(files["onnx"], IMAGES)
-    drawn = picture(found)
-    assert drawn == picture(found)
+    drawn = picture(found).svg()
+    assert drawn == picture(found).svg()
     assert found.worst.name in drawn
     assert "gathered so far" in drawn
 
