@@ -22,7 +22,7 @@ from pathlib import Path
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact, place
 from regnet_edge.errors import ArtifactError, RegNetEdgeError, UsageError
-from regnet_edge.files import locked, replacing, scratch_beside, size_of
+from regnet_edge.files import locked, remove_leftovers, replacing, scratch_beside, size_of
 
 from . import Assignment, assign
 from .tools import versions
@@ -55,7 +55,8 @@ class Cache:
     def default(cls) -> Cache | None:
         """The user's cache, or the folder that REGNET_EDGE_CACHE names; None where that says 'off'.
 
-        Raises UsageError for a folder that holds other things: a cache drops what it holds.
+        What a process that died left in it goes, also where nothing is asked of it later. Raises
+        UsageError for a folder that holds other things: a cache drops what it holds.
         """
         import platformdirs
 
@@ -64,6 +65,7 @@ class Cache:
             return None
         folder = Path(named) if named else platformdirs.user_cache_path("regnet-edge") / "artifacts"
         _require_ours(folder)
+        remove_leftovers(folder)
         return cls(folder)
 
     def get(

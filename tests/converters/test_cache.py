@@ -239,6 +239,15 @@ def test_the_environment_moves_the_cache_and_turns_it_off(tmp_path, monkeypatch)
     assert default.folder.parts[-2:] == ("regnet-edge", "artifacts")
 
 
+def test_what_died_while_it_was_kept_goes_with_the_next_command(tmp_path, monkeypatch):
+    left = tmp_path / ".regnet-edge-of-the-dead"
+    left.mkdir()
+    (left / ".lock").touch()
+    monkeypatch.setenv("REGNET_EDGE_CACHE", str(tmp_path))
+    Cache.default()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_hit_loads_no_heavy_package(cache, tmp_path):
     cache.put(make(tmp_path / "net.onnx"))
     script = (

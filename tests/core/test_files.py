@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regnet_edge.errors import RegNetEdgeError, UsageError
-from regnet_edge.files import begins_with, check_output, replacing, sha256_of, size_of, write_text
+from regnet_edge.files import alone, begins_with, check_output, replacing, sha256_of, size_of, write_text
 
 
 def test_a_failure_leaves_the_old_file_and_no_scratch(tmp_path: Path) -> None:
@@ -166,3 +166,12 @@ def test_a_device_is_written_to_and_never_replaced(tmp_path: Path) -> None:
         pytest.skip("making a device takes root; run the tests as root")
     write_text(device, "text")
     assert device.is_char_device()
+
+
+def test_who_fills_a_folder_alone_clears_what_the_dead_left_there(tmp_path: Path) -> None:
+    left = tmp_path / "run" / ".regnet-edge-of-the-dead"
+    left.mkdir(parents=True)
+    (left / ".lock").touch()
+    (tmp_path / "run" / "plan.json").write_text("{}")
+    with alone(tmp_path / "run" / ".lock", "training"):
+        assert sorted(p.name for p in left.parent.iterdir()) == [".lock", "plan.json"]

@@ -16,9 +16,8 @@ from .command import Death, Ended, run
 from .samples import SIDE, TRAIN
 
 CONVERT = ("convert", "-w", "model.safetensors", "--no-verify", "-o", "new", "-t")
+WEIGHTS = ("weights", "convert", "model.safetensors", "new.pth", "--layout", "timm")
 MEASURE = ("--rounds", "1", "--min-runs", "2", "--min-seconds", "0.01", "--affinity", "any")
-MEASURED = ("measure", "AnyNetX_A:stem_width=8,width=8-16,depth=1-2", "-n", "1", "-r", str(SIDE),
-            "--target", "onnx", "--precision", "fp32", *MEASURE)  # fmt: skip
 QUICK = ("--max-seconds", "0.05", "--processes", "1", "--cooldown", "0")
 LIMIT_S = 400.0
 
@@ -86,7 +85,7 @@ def scenarios(samples: Path) -> tuple[Scenario, ...]:
         ),
         Scenario("edf", ("edf", "errors.csv", "--plot", "new.svg", "--page", "new.html")),
         Scenario("law", ("law", "results.jsonl", "--plot", "new")),
-        Scenario("weights", ("weights", "convert", "model.safetensors", "new.pth", "--layout", "timm")),
+        Scenario("weights", WEIGHTS, (*WEIGHTS, "--force")),
         Scenario(
             "weights-over",
             ("weights", "convert", "model.safetensors", "timm.pth", "--layout", "timm", "--force"),
@@ -141,7 +140,6 @@ def scenarios(samples: Path) -> tuple[Scenario, ...]:
                 over=("results.jsonl",),
             ),
             Scenario("cache", ("cache", "--prune"), prepare=cached),
-            Scenario("measure", (*MEASURED, "--out", "new")),
             Scenario("bundle-zip", ("bundle", "zip", name, "-o", "new.zip")),
         ]
     more = {".tflite": "tflite", ".mlpackage": "coreml", ".pte": "executorch"}
