@@ -36,7 +36,7 @@ class OutputCheck:
         if key not in self._known:
             self._known[key] = _of_foreign(a) if isinstance(a, ForeignFile) else evaluated(a)
         reference, logits = self._known[key]
-        return compared(reference, np.asarray(seen.output), logits)
+        return compared(reference, np.asarray(seen.output, np.float64), logits)
 
 
 def evaluated(artifact: Artifact) -> tuple[str, NDArray[np.float64]]:

@@ -155,12 +155,12 @@ class Environment:
 class Observation:
     """What the target itself reports: the one JSON value that a runner or the app prints.
 
-    output holds the logits of the first image of the fixed input, if they were asked for; memory is None
-    where nothing tells it.
+    output holds the logits of the first image of the fixed input, if they were asked for, None for those
+    that are no numbers; memory is None where nothing tells it.
     """
 
     runtime: Runtime
     timing: Timing
     memory: Memory | None
     environment: Environment
-    output: tuple[float, ...] | None = None
+    output: tuple[float | None, ...] | None = None

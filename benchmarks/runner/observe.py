@@ -75,9 +75,10 @@ def describe(engine: Engine) -> Json:
     }
 
 
-def output(engine: Engine) -> list[float]:
-    """The first image's logits."""
-    return [float(v) for v in np.asarray(engine.logits(), dtype=np.float32)[0].ravel()]
+def output(engine: Engine) -> list[float | None]:
+    """The first image's logits, None for what is no number: JSON has no NaN and no infinity."""
+    logits = np.asarray(engine.logits(), dtype=np.float32)[0].ravel()
+    return [float(v) if np.isfinite(v) else None for v in logits]
 
 
 def observe_cold(job: Json, machine: Machine) -> Json:

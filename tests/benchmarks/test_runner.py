@@ -18,6 +18,7 @@ from regnet_edge.benchmarks import runner
 from regnet_edge.benchmarks.record.observation import Observation
 from regnet_edge.benchmarks.runner.engines import names, runtimes_of
 from regnet_edge.benchmarks.runner.pack import pack
+from regnet_edge.reading import parse_json_object
 
 RUNNER = Path(runner.__file__).parent
 JOB = {
@@ -42,7 +43,7 @@ class Abacus(Engine):
     name, target = "my-abacus", "beads"
 
     def load(self, path):
-        self.beads = int(open(path).read())
+        self.beads = float(open(path).read())
 
     def feed(self, image):
         self.image = image
@@ -148,6 +149,14 @@ def test_nothing_is_measured_for_who_is_gone_already(with_abacus: Path, tmp_path
             [sys.executable, with_abacus, "-"], input=told.encode(), stdout=answers, timeout=60, check=False
         )
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("none", ["nan", "inf"])
+def test_outputs_that_are_no_numbers_are_an_answer_too(with_abacus: Path, tmp_path: Path, none: str) -> None:
+    (tmp_path / "net.beads").write_text(none)
+    done = ask(with_abacus, runtime="my-abacus", artifact=str(tmp_path / "net.beads"))
+    seen = codec.from_json(parse_json_object(done.stdout), Observation)
+    assert seen.output == (None,)
 
 
 def test_an_unknown_runtime_is_told_the_ones_there_are(with_abacus: Path) -> None:
