@@ -5,11 +5,13 @@ Nothing here touches a process, a clock or a file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
 from regnet_edge.artifact import Artifact, Structure
+from regnet_edge.converters import target
 from regnet_edge.errors import UsageError
 from regnet_edge.request import Precision
 
@@ -104,7 +106,7 @@ class Plan:
 class Trial:
     """One artifact on one runtime with so many threads; batch: images a run of a file of any batch.
 
-    Raises UsageError where a file of a fixed batch is asked for another one.
+    Raises UsageError where a file of a fixed batch is asked for another one, or for more than it takes.
     """
 
     artifact: Artifact | ForeignFile
@@ -118,6 +120,9 @@ class Trial:
             raise UsageError(
                 f"{a.path.name} has a batch of its own; leave --batch out, or convert it with --batch dynamic"
             )
+        most = target(a.request.target).any_batch_up_to if isinstance(a, Artifact) else math.inf
+        if self.batch > max(1, most):
+            raise UsageError(f"{a.path.name} takes {most:.0f} images at once at most, not {self.batch}")
 
     @property
     def images(self) -> int:

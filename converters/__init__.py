@@ -86,7 +86,7 @@ class Converter(Protocol):
     precisions: frozenset[Precision]
     packages: tuple[str, ...]  # distributions it needs, the ones whose versions the sidecar records
     takes_program: bool  # whether convert reads Source.program
-    takes_any_batch: bool  # whether a file can take any number of images at once
+    any_batch_up_to: float  # images at once of a file of any batch: 0 where it has none, inf without a bound
     options: type[TargetOptions]  # what this target alone can be asked
 
     def tools(self, request: ExportRequest) -> dict[str, str]:
@@ -169,8 +169,8 @@ def assign(request: ExportRequest) -> Assignment:
     """Find the request's converter; raises UsageError for a precision or an option that it has not."""
     converter = target(request.target)
     check_precision(converter, request.precision)
-    if request.any_batch and not converter.takes_any_batch:
-        able = ", ".join(name for name, each in targets().items() if each.takes_any_batch)
+    if request.any_batch and not converter.any_batch_up_to:
+        able = ", ".join(name for name, each in targets().items() if each.any_batch_up_to)
         raise UsageError(
             f"{converter.name} makes files of a fixed batch only; give --batch a number, or take {able}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +13,24 @@ from regnet_edge.request import ExportRequest
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
+    from torch import nn
 
-    from . import Floats, Source
+    from . import Floats
 
 SIZES = (1, 2, 3, 5, 8, 16)  # that a file of any batch is run with, in turn
+MOST = 8  # images at once where the format wants a bound, for which a runtime may set memory aside
 
 
-def answers(forward: Callable[[Any], Floats], images: NDArray[Any], request: ExportRequest) -> Floats:
-    """Outputs (n, ...) of the request's file; one of any batch is given them in batches of SIZES."""
+def answers(
+    forward: Callable[[Any], Floats], images: NDArray[Any], request: ExportRequest, most: float = math.inf
+) -> Floats:
+    """Outputs (n, ...) of the request's file; one of any batch gets them in batches of SIZES up to most."""
     if not request.any_batch:
         return in_batches(forward, images, request.batch)
     import numpy as np
 
     found: list[Floats] = []
-    start, sizes = 0, itertools.cycle(SIZES)
+    start, sizes = 0, itertools.cycle(size for size in SIZES if size <= most)
     while start < len(images):
         piece = images[start : start + next(sizes)]
         found.append(forward(np.ascontiguousarray(piece)))
@@ -35,15 +40,18 @@ def answers(forward: Callable[[Any], Floats], images: NDArray[Any], request: Exp
     return np.concatenate(found)
 
 
-def of_any_batch(source: Source) -> torch.export.ExportedProgram:
-    """The source's network, exported anew for any number of images at once."""
+def exported(
+    net: nn.Module, example: torch.Tensor, request: ExportRequest, most: int | None = None
+) -> torch.export.ExportedProgram:
+    """The network's export for as many images as the example has; of any batch, for any number up to most."""
     import torch
 
-    example = source.example.expand(2, -1, -1, -1)  # an example of one would fix it at one
+    sizes = None
+    if request.any_batch:
+        example = torch.cat([example, example])  # an example of one would fix it at one
+        sizes = ({0: torch.export.Dim("batch", max=most)},)
     with torch.no_grad():
-        return torch.export.export(
-            source.module, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},)
-        )
+        return torch.export.export(net, (example,), dynamic_shapes=sizes)
 
 
 def in_batches(forward: Callable[[Any], Floats], images: NDArray[Any], batch: int) -> Floats:

@@ -21,7 +21,7 @@ CHANNELS = (1, 3)
 
 @dataclass(frozen=True, slots=True)
 class ImageInput:
-    """What a file's one input takes: images of that layout; a size of 0 means any.
+    """What a file's one input takes: images of that layout; a size of 0 means any, a batch of 0 up to most.
 
     lowest, highest: the real numbers that the input's type can hold where it is quantized; raw: whole
     numbers 0..255 without a scale, which are pixels; color: the order of channels where the file states it.
@@ -36,6 +36,7 @@ class ImageInput:
     highest: float | None = None
     raw: bool = False
     color: Color | None = None
+    most: int = 16
 
     @classmethod
     def of(cls, path: Path, inputs: Sequence[Sequence[Any]], prefer: Layout, **more: Any) -> ImageInput:
@@ -79,7 +80,7 @@ class OpenedFile:
     def run(self, images: Floats) -> Floats:
         """Answers (n, classes) of images (n, channels, h, w); raises ArtifactError for other answers."""
         given = images if self.input.layout == "NCHW" else images.transpose(0, 2, 3, 1)
-        found = in_batches(self.forward, given, self.input.batch or min(len(given), 16))
+        found = in_batches(self.forward, given, self.input.batch or min(len(given), self.input.most))
         found = found.reshape(len(images), -1) if found.size else found
         if found.ndim != 2 or found.shape[1] < 2:
             raise ArtifactError(f"{self.path} answers with one number a picture: it is no classifier")

@@ -15,7 +15,7 @@ from regnet_edge.errors import ArtifactError, ConversionError, RegNetEdgeError, 
 from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, OUTPUT_NAME, Source, sidecar_metadata
-from ..batches import in_batches
+from ..batches import MOST, answers, exported
 from ..embed import refuse, to_pixels, with_gains
 from ..features import outputs_in
 from ..graph.fx import image_of, of_fx
@@ -78,9 +78,11 @@ class CoreMLOptions(TargetOptions):
                 f"Core ML {request.precision} begins with iOS {first}, not {self.ios}: pass --ios {first}, "
                 "or --precision fp16, which every one has"
             )
-        if (self.image_input or request.takes_pixels) and request.batch != 1:
+        if request.batch == 1 and not request.any_batch:
+            return
+        if self.image_input or request.takes_pixels:
             raise UsageError("a Core ML image input takes one image: leave --batch at 1")
-        if self.classifier and request.batch != 1:
+        if self.classifier:
             raise UsageError("a classifier takes one image: leave --batch at 1 with --coreml-classifier")
 
 
@@ -100,7 +102,7 @@ class CoreML:
     precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "w8", "int8"})
     packages: tuple[str, ...] = ("coremltools",)
     takes_program: bool = True
-    takes_any_batch: bool = False
+    any_batch_up_to: float = MOST
     options: type[TargetOptions] = CoreMLOptions
 
     def tools(self, request: ExportRequest) -> dict[str, str]:
@@ -121,6 +123,7 @@ class CoreML:
             ranges=_ranges(request, source, program),
             floats=_floats(request, program),
             ios=options.ios,
+            most=MOST if request.any_batch else 0,
         )
         way = _write(program, order, request, out)
         found = replace(load(out).structure, ways=way)
@@ -154,7 +157,14 @@ class CoreML:
         evaluator = open_evaluator(artifact.path)
         if options_of(request).classifier:
             return evaluator.run(given)
-        return side_by_side(evaluator.tensors(given, [output.name for output in outputs_of(request)]))
+        names = [output.name for output in outputs_of(request)]
+        if not request.any_batch:
+            return side_by_side(evaluator.tensors(given, names))
+
+        def forward(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+            return side_by_side(evaluator.of_batch(len(batch)).tensors(batch, names))
+
+        return answers(forward, given, request, MOST)
 
     def opened(self, path: Path) -> OpenedFile:
         """Any .mlpackage, ready to run, as its own program describes it."""
@@ -227,8 +237,6 @@ def _floats(request: ExportRequest, program: ExportedProgram) -> frozenset[str]:
 
 def program_for(request: ExportRequest, source: Source) -> ExportedProgram:
     """The shared export, or one of a changed copy where the request's options need one."""
-    import torch
-
     net: nn.Module = source.module
     options = options_of(request)
     if options.image_input:
@@ -236,10 +244,9 @@ def program_for(request: ExportRequest, source: Source) -> ExportedProgram:
         net = source.module if (factors == 1).all() else with_gains(source.module, factors)
     if options.classifier or "softmax" in request.embed:
         net = _with_softmax(net)
-    if net is source.module and source.program is not None:
+    if net is source.module and source.program is not None and not request.any_batch:
         return source.program
-    with torch.no_grad():
-        return torch.export.export(net, (source.example,))
+    return exported(net, source.example, request, MOST)
 
 
 def _with_softmax(net: nn.Module) -> nn.Module:
@@ -322,7 +329,7 @@ def predict(model: Any, request: ExportRequest, images: NDArray[np.float32]) -> 
             return np.array([[found[PROBABILITIES][label] for label in labels]], np.float32)
         return side_by_side([np.asarray(found[output.name]) for output in outputs_of(request)])
 
-    return in_batches(forward, images, request.batch)
+    return answers(forward, images, request, MOST)
 
 
 def _picture(pixels: NDArray[np.float32]) -> Any:

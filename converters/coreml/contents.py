@@ -31,6 +31,8 @@ def contents(path: Path) -> Contents:
         if program.color
         else ()
     )
+    allowed = program.batches
+    many = (f"{allowed.start} to {allowed[-1]} images at once",) if len(allowed) > 1 else ()
     return Contents(
         inputs=(given,),
         outputs=tuple(_info(outputs[name]) for name in program.outputs if name in outputs),
@@ -40,6 +42,7 @@ def contents(path: Path) -> Contents:
         metadata=program.metadata,
         remarks=(
             *image,
+            *many,
             *_at_the_default(program),
             "Core ML decides at loading which ops the CPU, GPU or Neural Engine runs",
         ),

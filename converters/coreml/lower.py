@@ -59,7 +59,8 @@ class Order:
     """How a program is to become a Core ML model; ranges make activations int8, except those of `floats`.
 
     floats: names of the exported graph's operations that keep float inputs and weights. ios: the deployment
-    target, which is the version of the operator set. outputs: what the results are called.
+    target, which is the version of the operator set. outputs: what the results are called. most: how many
+    images a package of any batch takes at once, 0 for one of the program's own batch.
     """
 
     precision: Precision
@@ -69,6 +70,7 @@ class Order:
     floats: frozenset[str] = frozenset()
     ios: str = "17"
     outputs: tuple[str, ...] = (OUTPUT_NAME,)
+    most: int = 0
 
 
 def lower(ct: Any, program: ExportedProgram, order: Order) -> Taken[Any]:
@@ -89,6 +91,8 @@ def _converted(ct: Any, program: ExportedProgram, order: Order, passes: Any) -> 
     options: dict[str, object] = {}
     if order.pixels is not None:
         options["inputs"] = [_image_type(ct, program, order.pixels)]
+    if order.most:
+        options["inputs"] = [_open_type(ct, program, order.most)]
     if order.labels:
         options["classifier_config"] = ct.ClassifierConfig(list(order.labels))
     else:
@@ -131,7 +135,7 @@ def _aten_operators(aten: Any) -> frozenset[Any]:
 
 
 def _with_views(graph: Graph) -> Graph:
-    """A copy in which flatten is a view of the shape that the export found."""
+    """A copy in which flatten is a view of the shape that the export found; -1 is an open batch."""
     import torch
 
     new, renamed = torch.fx.Graph(), dict[Any, Any]()
@@ -139,7 +143,8 @@ def _with_views(graph: Graph) -> Graph:
         renamed[node] = copied = new.node_copy(node, renamed.__getitem__)
         if node.target == torch.ops.aten.flatten.using_ints:
             copied.target = torch.ops.aten.view.default
-            copied.args = (copied.args[0], list(node.meta["val"].shape))
+            shape = [n if isinstance(n, int) else -1 for n in node.meta["val"].shape]
+            copied.args = (copied.args[0], shape)
     return new
 
 
@@ -160,12 +165,23 @@ def _exported(program: ExportedProgram, graph: Graph) -> ExportedProgram:
     )
 
 
-def _image_type(ct: Any, program: ExportedProgram, pixels: Pixels) -> Any:
+def _open_type(ct: Any, program: ExportedProgram, most: int) -> Any:
+    """An input of 1 to `most` images, one unless the app says otherwise."""
+    name, (_, *sizes) = _input(program)
+    batch = ct.RangeDim(1, most, default=1)
+    return ct.TensorType(name=name, shape=(batch, *map(int, sizes)), dtype=np.float32)
+
+
+def _input(program: ExportedProgram) -> tuple[str, Any]:
     (name,) = program.graph_signature.user_inputs
-    shape = next(n.meta["val"].shape for n in program.graph.nodes if n.name == name)
+    return str(name), next(n.meta["val"].shape for n in program.graph.nodes if n.name == name)
+
+
+def _image_type(ct: Any, program: ExportedProgram, pixels: Pixels) -> Any:
+    name, shape = _input(program)
     gray = pixels.color == "GRAY"
     return ct.ImageType(
-        name=str(name),
+        name=name,
         shape=tuple(int(s) for s in shape),
         scale=pixels.scale,
         bias=pixels.bias[0] if gray else list(pixels.bias),

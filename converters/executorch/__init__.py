@@ -14,7 +14,7 @@ from regnet_edge.files import sha256_of
 from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, Source, sidecar_metadata
-from ..batches import in_batches
+from ..batches import MOST, answers, exported
 from ..embed import example_of, given, network_in, prepared, refuse, wrapped
 from ..opened import OpenedFile
 from ..options import TargetOptions, option, read
@@ -32,6 +32,7 @@ from .runtime import runtime
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import nn
     from torch.export import ExportedProgram
 
     from regnet_edge.model import RegNet
@@ -70,10 +71,10 @@ class ExecuTorchOptions(TargetOptions):
             raise UsageError(
                 "--delegate coreml is fp32 or fp16, for int8 here is XNNPACK's; --target coreml has int8"
             )
-        if request.embed or request.output or self.keep_graph:
+        if request.embed or request.output or self.keep_graph or request.any_batch:
             raise UsageError(
-                "--delegate coreml makes plain files; leave out --embed, --output and --keep-graph, or take "
-                "--target coreml"
+                "--delegate coreml makes plain files of a fixed batch; leave out --embed, --output, "
+                "--keep-graph and --batch dynamic, or take --target coreml"
             )
 
 
@@ -92,7 +93,7 @@ class ExecuTorch:
     precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "int8"})
     packages: tuple[str, ...] = ("executorch", "torchao")
     takes_program: bool = True
-    takes_any_batch: bool = False
+    any_batch_up_to: float = MOST
     options: type[TargetOptions] = ExecuTorchOptions
 
     def tools(self, request: ExportRequest) -> dict[str, str]:
@@ -105,15 +106,15 @@ class ExecuTorch:
         if request.needs_apple:
             return _for_coreml(request, source, out)
         with quiet():
-            exported, steps = _program(request, prepared(request, source))
+            made, steps = _program(request, prepared(request, source))
             keep = options_of(request).keep_graph
             if keep:
-                save(exported.module(check_guards=False), graph_of(out))
-            exported = _with_embedded(exported, request, source)
-            program = lowering.lower(exported, constants(request), record_of(out) if keep else None)
+                save(made.module(check_guards=False), graph_of(out))
+            made = _with_embedded(made, request, source)
+            program = lowering.lower(made, constants(request), record_of(out) if keep else None)
             with out.open("wb") as stream:
                 program.value.write_to_file(stream)
-            found = _structure(out, exported)
+            found = _structure(out, made)
             inside = network_in(found.value, request)
             return replace(inside, ways=ways(*steps, program, found))
 
@@ -139,7 +140,7 @@ class ExecuTorch:
         program = open_program(artifact.path)
         method = loaded(program)
         taken = given(images, artifact.request)
-        return in_batches(lambda batch: execute(method, batch), taken, artifact.request.batch)
+        return answers(lambda batch: execute(method, batch), taken, artifact.request, MOST)
 
     def opened(self, path: Path) -> OpenedFile:
         """Any .pte, ready to run, as its own graph describes it."""
@@ -182,33 +183,34 @@ def _for_coreml(request: ExportRequest, source: Source, out: Path) -> Structure:
         return apple.structure(out)
 
 
-def _structure(file: Path, exported: ExportedProgram) -> Taken[Structure]:
+def _structure(file: Path, made: ExportedProgram) -> Taken[Structure]:
     """What the file holds; what it was made of holds, where this version's files cannot be read."""
     from .graph import counted
 
-    return take("executorch reading", lambda: read_contents(file).structure(), lambda: counted(exported))
+    return take("executorch reading", lambda: read_contents(file).structure(), lambda: counted(made))
 
 
 def _program(request: ExportRequest, source: Source) -> tuple[ExportedProgram, tuple[Taken[Any], ...]]:
     """What is lowered, and the steps that made it."""
     assert source.program is not None  # noqa: S101  # takes_program is True
     if request.precision == "fp32":
-        return source.program, ()
+        plain = source.program
+        return (exported(source.module, source.example, request, MOST) if request.any_batch else plain), ()
     if request.precision == "fp16":
-        return _half(source), ()
+        return exported(_half(source.module), source.example, request, MOST), ()
     assert source.calibration is not None  # noqa: S101  # who calls brings the images
     made = quantized(source.program, source.example, request, source.calibration)
     return made.value, (made,)
 
 
-def _half(source: Source) -> ExportedProgram:
+def _half(net: RegNet) -> nn.Module:
     """The network in float16 between float32 doors."""
     import torch
 
     class Half(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.net = copy.deepcopy(source.module).half()
+            self.net = copy.deepcopy(net).half()
 
         def forward(self, image: torch.Tensor) -> Any:
             found = self.net(torch.ops.aten._to_copy(image, dtype=torch.float16))
@@ -216,19 +218,15 @@ def _half(source: Source) -> ExportedProgram:
             real = tuple(torch.ops.aten._to_copy(value, dtype=torch.float32) for value in several)
             return real if isinstance(found, tuple) else real[0]
 
-    with torch.no_grad():
-        return torch.export.export(Half(), (source.example,))
+    return Half()
 
 
 def _with_embedded(program: ExportedProgram, request: ExportRequest, source: Source) -> ExportedProgram:
     """The program with what the request embeds around it."""
-    import torch
-
     if not request.embed:
         return program
     net = wrapped(program.module(check_guards=False), request)
-    with torch.no_grad():
-        return torch.export.export(net, (example_of(request, source),))
+    return exported(net, example_of(request, source), request, MOST)
 
 
 def constants(request: ExportRequest) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..contents import Contents, CountedLayer, TensorInfo, by_type, counted
 from .apple import BACKEND
-from .file import XNNPACK, ProgramContents, ReadProgram, _kernels, _nodes, read_header, read_program
+from .file import XNNPACK, ProgramContents, ReadProgram, _kernels, _nodes, is_bound, read_header, read_program
 
 _KERNELS: Mapping[str, tuple[int, int]] = {  # where weight and bias are, by name
     "aten::convolution": (1, 2), "aten::linear": (1, 2), "aten::addmm": (2, 0), "aten::mm": (1, -1),
@@ -41,8 +41,13 @@ def contents(path: Path) -> Contents:
         counts=None if set(read.delegates) - {XNNPACK} else counted([*_delegated(read), *_plain(read)]),
         metadata=metadata(path) if ours else {},
         outside=dict(sorted(Counter(made.kernels).items())),
-        remarks=_remarks(read, made, path),
+        remarks=(*_bound(read), *_remarks(read, made, path)),
     )
+
+
+def _bound(read: ReadProgram) -> tuple[str, ...]:
+    said = "the sizes of the input are the most that it takes: fewer images at once are taken too"
+    return (said,) if is_bound(read.plan) else ()
 
 
 def _remarks(read: ReadProgram, made: ProgramContents, path: Path) -> tuple[str, ...]:

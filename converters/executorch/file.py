@@ -134,6 +134,17 @@ def delegates(path: Path) -> tuple[str, ...]:
     return tuple(delegate.id for delegate in _forward(path)[1].delegates)
 
 
+def takes_fewer(path: Path) -> bool:
+    """Whether the sizes of the first input are only the most that the file takes."""
+    return is_bound(_forward(path)[1])
+
+
+def is_bound(plan: Any) -> bool:
+    """The same of a method that has been read."""
+    given = plan.values[plan.inputs[0]].val if plan.inputs else None
+    return getattr(getattr(given, "shape_dynamism", None), "name", "") == "DYNAMIC_BOUND"
+
+
 def delegated(path: Path, backend: str) -> list[bytes]:
     """What that back-end's compiler wrote for each part of the method forward."""
     return _blobs(path, *_forward(path), backend)

@@ -214,10 +214,11 @@ def _convolution(
 
 
 def _view(graph: Graph, source: Node, x: Node, *_: int) -> Node:
-    """Flatten is a view of the shape that the export found."""
+    """Flatten is a view of the shape that the export found; -1, which XNNPACK takes, is an open batch."""
     from executorch.exir.dialects._ops import ops
 
-    return graph.call_function(ops.edge.aten.view_copy.default, (x, list(source.meta["val"].shape)))
+    shape = [n if isinstance(n, int) else -1 for n in source.meta["val"].shape]
+    return graph.call_function(ops.edge.aten.view_copy.default, (x, shape))
 
 
 def _silu(graph: Graph, _: Node, x: Node) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from regnet_edge.errors import ArtifactError
 
 from ..opened import ImageInput, OpenedFile
 from ..quiet import quiet
+from .file import takes_fewer
 
 if TYPE_CHECKING:
     from .. import Floats
@@ -31,6 +33,8 @@ def opened(path: Path) -> OpenedFile:
     with quiet():
         shapes, raw = _inputs(path, method)
         image = ImageInput.of(path, shapes, "NCHW", raw=raw)
+    if image.batch > 1 and takes_fewer(path):
+        image = replace(image, batch=0, most=image.batch)
 
     def forward(images: Floats) -> Floats:
         return execute(method, images.astype("uint8") if raw else images)

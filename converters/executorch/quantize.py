@@ -16,6 +16,7 @@ import numpy as np
 
 from regnet_edge.request import ExportRequest
 
+from ..batches import MOST, exported
 from ..graph.fx import image_of, of_fx
 from ..graph.locate import owned
 from ..int8.ranges import BINS, NOTHING, Floats, Method, chosen
@@ -51,7 +52,7 @@ def quantized(
             for placed in (m for m in observed.modules() if isinstance(m, observer)):
                 placed.count()
             _observe(observed, images)
-        made = torch.export.export(convert_pt2e(observed), (example,))
+        made = exported(convert_pt2e(observed), example, request, MOST)
         return Taken(made, patterns.step, patterns.way)
 
 

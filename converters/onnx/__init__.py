@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.request import ExportRequest, Precision
 
 from .. import INPUT_NAME, Source
-from ..batches import answers, of_any_batch
+from ..batches import answers, exported
 from ..embed import given, network_in, prepared
 from ..opened import OpenedFile
 from ..options import TargetOptions, option, read
@@ -68,7 +69,7 @@ class Onnx:
     precisions: frozenset[Precision] = frozenset({"fp32", "fp16", "int8", "w8"})
     packages: tuple[str, ...] = ("onnx", "onnx-ir", "onnxruntime", "onnxscript")
     takes_program: bool = True
-    takes_any_batch: bool = True
+    any_batch_up_to: float = math.inf
     options: type[TargetOptions] = OnnxOptions
 
     def tools(self, request: ExportRequest) -> dict[str, str]:
@@ -84,7 +85,7 @@ class Onnx:
         options = options_of(request)
         source = prepared(request, source)
         if request.any_batch:
-            source = replace(source, program=of_any_batch(source))
+            source = replace(source, program=exported(source.module, source.example, request))
         export(request, source, options.opset, out)
         model = at_opset(onnx.load(str(out)), options.opset)
         if request.precision != "fp32":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -83,7 +84,7 @@ class TFLite:
         "flatbuffers",
     )
     takes_program: bool = True
-    takes_any_batch: bool = True
+    any_batch_up_to: float = math.inf
     options: type[TargetOptions] = TFLiteOptions
 
     def tools(self, request: ExportRequest) -> dict[str, str]:

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from coremltools.models.utils import load_spec
 
 from regnet_edge import data
 from regnet_edge.artifact import Artifact
@@ -17,9 +18,11 @@ from regnet_edge.benchmarks.runner.engines import engine_of
 from regnet_edge.benchmarks.runner.protocol import fixed_image
 from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.converters import Source, assign, batches, target
+from regnet_edge.converters.coreml.mil.evaluator import open_evaluator
 from regnet_edge.converters.int8 import calibration as int8
+from regnet_edge.converters.outputs import outputs_of
 from regnet_edge.converters.proof.metrics import sqnr_db
-from regnet_edge.errors import ArtifactError, UsageError
+from regnet_edge.errors import ArtifactError, DataError, UsageError
 from regnet_edge.request import ExportRequest, ModelSpec, Preprocessing, WeightsRef, embeds
 
 NET = AnyNetConfig((Stage(1, 16, 8, 1.0),), stem_width=8, se_ratio=0.25, num_classes=7)
@@ -43,6 +46,13 @@ def made(source: Source, folder: Path, asked: ExportRequest) -> Artifact:
 
 def foreign(artifact: Artifact, given: np.ndarray) -> np.ndarray:
     """The first output for all at once, by the runtime itself."""
+    if artifact.request.target == "coreml":
+        return by_coreml(artifact.path, given, outputs_of(artifact.request)[0].name)
+    if artifact.request.target == "executorch":
+        from executorch.runtime import Runtime
+
+        method = Runtime.get().load_program(artifact.path).load_method("forward")
+        return method.execute([torch.from_numpy(given)])[0].numpy()
     if artifact.request.target == "onnx":
         return onnxruntime.InferenceSession(str(artifact.path)).run(None, {"image": given})[0]
     from ai_edge_litert.interpreter import Interpreter
@@ -57,10 +67,28 @@ def foreign(artifact: Artifact, given: np.ndarray) -> np.ndarray:
     return net.get_tensor(net.get_output_details()[0]["index"])
 
 
-@pytest.mark.parametrize("name", ["onnx", "tflite"])
+def by_coreml(path: Path, given: np.ndarray, name: str) -> np.ndarray:
+    """An output for all at once, by the package's program with that many images."""
+    return open_evaluator(path).of_batch(len(given)).tensors(given, [name])[0]
+
+
+SORTING = [("fp32", "", ()), ("int8", "normalize,softmax,labels", ()), ("fp32", "normalize", ("s1",))]
+ROWS = {
+    "coreml": [("fp32", "", ()), ("w8", "softmax", ()), ("int8", "", ()), ("fp16", "", ("s1",))],
+    "executorch": [
+        ("fp32", "", ()),
+        ("fp16", "", ()),
+        ("int8", "normalize,softmax", ()),
+        ("fp32", "", ("s1",)),
+    ],
+    "onnx": SORTING,
+    "tflite": SORTING,
+}
+
+
 @pytest.mark.parametrize(
-    ("precision", "embed", "output"),
-    [("fp32", "", ()), ("int8", "normalize,softmax,labels", ()), ("fp32", "normalize", ("s1",))],
+    ("name", "precision", "embed", "output"),
+    [(name, *row) for name, rows in ROWS.items() for row in rows],
 )
 def test_any_number_of_images_gives_what_each_gives_alone(source, tmp_path, name, precision, embed, output):
     calibration = int8.calibration(MODEL, count=8) if precision == "int8" else None
@@ -71,11 +99,12 @@ def test_any_number_of_images_gives_what_each_gives_alone(source, tmp_path, name
     assert "batch-any" in ours.path.name
     alone = np.concatenate([target(name).run(ours, image[None]) for image in IMAGES])
     np.testing.assert_allclose(target(name).run(ours, IMAGES), alone, atol=1e-5)
-    given = PIXELS if embed else IMAGES if name == "onnx" else IMAGES.transpose(0, 2, 3, 1)
-    whole = foreign(ours, np.ascontiguousarray(given))
+    given = PIXELS if "normalize" in embed else IMAGES if name != "tflite" else IMAGES.transpose(0, 2, 3, 1)
+    several = len(IMAGES) if target(name).any_batch_up_to > len(IMAGES) else batches.MOST
+    whole = foreign(ours, np.ascontiguousarray(given[:several]))
     if output and name == "tflite":
         whole = whole.transpose(0, 3, 1, 2)
-    np.testing.assert_allclose(whole.reshape(len(IMAGES), -1), alone, atol=1e-5)
+    np.testing.assert_allclose(whole.reshape(several, -1), alone[:several], atol=1e-5)
     if precision == "fp32" and not output:
         with torch.no_grad():
             wanted = source.module(torch.from_numpy(IMAGES)).numpy()
@@ -96,16 +125,53 @@ def test_it_is_run_with_several_sizes_and_a_file_that_loses_images_is_refused():
         batches.answers(lambda piece: piece[:1], images, asked)
 
 
-@pytest.mark.parametrize("name", ["coreml", "executorch"])
-def test_a_target_of_fixed_batches_refuses_it_in_a_sentence(name):
-    asked = ExportRequest(MODEL, name, any_batch=True)
-    with pytest.raises(UsageError, match="fixed batch only; give --batch a number, or take onnx, tflite"):
+@pytest.mark.parametrize(
+    ("name", "more", "words"),
+    [
+        ("coreml", {"embed": ("normalize",)}, "image input takes one image"),
+        ("coreml", {"options": {"classifier": True}}, "classifier takes one image"),
+        ("executorch", {"options": {"delegate": "coreml"}}, "leave out .* --batch dynamic"),
+        ("tflite", {"options": {"via": "onnx-tf"}}, "leave out .* --batch dynamic"),
+    ],
+)
+def test_what_takes_a_fixed_batch_refuses_it_in_a_sentence(name, more, words):
+    asked = ExportRequest(MODEL, name, any_batch=True, **more)
+    with pytest.raises(UsageError, match=words):
         assign(asked)
     with pytest.raises(UsageError, match="choose one of both"):
         replace(asked, batch=2)
 
 
-@pytest.mark.parametrize(("name", "runtime"), [("onnx", "onnxruntime"), ("tflite", "litert")])
+def test_a_target_that_has_fixed_batches_only_names_those_that_have_others(monkeypatch):
+    with monkeypatch.context() as changed:
+        changed.setattr(type(target("onnx")), "any_batch_up_to", 0)
+        with pytest.raises(UsageError, match=r"a number, or take coreml, executorch, tflite$"):
+            assign(ExportRequest(MODEL, "onnx", any_batch=True))
+
+
+def test_a_bound_is_what_the_file_itself_says(source, tmp_path):
+    coreml, executorch = (
+        made(source, tmp_path, ExportRequest(MODEL, name, any_batch=True))
+        for name in ("coreml", "executorch")
+    )
+    assert executorch.structure.partitions == 1
+    assert any("fewer images" in r for r in target("executorch").contents(executorch.path).remarks)
+    assert "1 to 8 images at once" in target("coreml").contents(coreml.path).remarks
+    [given] = load_spec(str(coreml.path)).description.input
+    shape = given.type.multiArrayType
+    assert list(shape.shape) == [1, 3, 32, 32]
+    assert (shape.shapeRange.sizeRanges[0].lowerBound, shape.shapeRange.sizeRanges[0].upperBound) == (1, 8)
+    with pytest.raises(DataError, match="takes 1 to 8 images at once, not 9"):
+        open_evaluator(coreml.path).of_batch(9)
+    opened = target("executorch").opened(executorch.path)
+    assert (opened.input.batch, opened.input.most) == (0, 8)
+    with pytest.raises(ArtifactError, match=r"cannot run images of shape \(9, 3, 32, 32\)"):
+        opened.forward(IMAGES[:9])
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime"), [("onnx", "onnxruntime"), ("tflite", "litert"), ("executorch", "executorch")]
+)
 def test_benchmark_gives_it_as_many_images_as_are_asked(source, tmp_path, name, runtime):
     ours = made(source, tmp_path, ExportRequest(MODEL, name, any_batch=True))
     trial = Trial(ours, runtime, 1, batch=4)
@@ -119,3 +185,6 @@ def test_benchmark_gives_it_as_many_images_as_are_asked(source, tmp_path, name, 
     fixed = replace(ours, request=replace(ours.request, any_batch=False))
     with pytest.raises(UsageError, match="convert it with --batch dynamic"):
         Trial(fixed, runtime, 1, batch=4)
+    if target(name).any_batch_up_to == batches.MOST:
+        with pytest.raises(UsageError, match="takes 8 images at once at most, not 9"):
+            Trial(ours, runtime, 1, batch=9)

@@ -35,7 +35,7 @@ class ToyOptions(TargetOptions):
 class Toy:
     name, suffix, aliases = "toy", ".toy", ("plaything",)
     precisions, takes_program, options = frozenset({"fp32"}), True, ToyOptions
-    takes_any_batch = False
+    any_batch_up_to = 0
     packages = ("onnx", "onnxruntime")
 
     def tools(self, request):

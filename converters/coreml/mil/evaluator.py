@@ -5,13 +5,13 @@ So float16 programs keep float16 values between operations and accumulate in flo
 is what Apple's GPU and Neural Engine document; they may still round elsewhere in a fused kernel.
 
 A program is written for one batch size. torch.vmap runs it on several such batches at once, each with
-the meaning it has alone.
+the meaning it has alone. One that leaves its batch open is run with the default, or with the one it is told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -70,6 +70,15 @@ class Evaluator:
     def batch(self) -> int:
         """Images that the program takes at once."""
         return self.program.shape[0]
+
+    def of_batch(self, images: int) -> Evaluator:
+        """The same for that many images at once; raises DataError for a number that the package excludes."""
+        allowed = self.program.batches
+        if images not in allowed:
+            raise DataError(
+                f"{self.program.path} takes {allowed.start} to {allowed[-1]} images at once, not {images}"
+            )
+        return replace(self, program=replace(self.program, shape=(images, *self.program.shape[1:])))
 
     def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """The program's result, (n, classes), for its inputs (n, channels, h, w), any n.

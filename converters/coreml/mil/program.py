@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -86,12 +87,14 @@ class Operation:
 class Program:
     """The main function of a package. shape: the input's, the package's default where sizes are open.
 
-    color: the order of channels where the input is an image of 0..255, None where it is a tensor.
+    color: the order of channels where the input is an image of 0..255, None where it is a tensor. batches:
+    how many images at once the package allows.
     """
 
     path: Path
     input: Typed
     shape: tuple[int, ...]
+    batches: range
     color: Color | None
     operations: tuple[Operation, ...]
     outputs: tuple[str, ...]
@@ -145,6 +148,7 @@ def load(path: Path) -> Program:
         path=path,
         input=given,
         shape=_default(described, given),
+        batches=_batches(described, given),
         color=_color(described),
         operations=tuple(_operation(o, package, blobs) for o in block.operations),
         outputs=tuple(block.outputs),
@@ -160,6 +164,16 @@ def _default(described: Any, given: Typed) -> tuple[int, ...]:
     if len(usual) != len(given.shape):
         return given.shape
     return tuple(n or usual[i] for i, n in enumerate(given.shape))
+
+
+def _batches(described: Any, given: Typed) -> range:
+    """The first size of the input: its own, or from the lower to the upper bound where it is open."""
+    fixed = _default(described, given)[0] if given.shape else 1
+    sizes = described.multiArrayType.shapeRange.sizeRanges
+    if not given.shape or given.shape[0] or not sizes:
+        return range(fixed, fixed + 1)
+    upper = sizes[0].upperBound
+    return range(sizes[0].lowerBound, (upper if upper > 0 else sys.maxsize - 1) + 1)
 
 
 def _color(described: Any) -> Color | None:
