@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 TREE = HERE.parents[1] / "build" / "adbd"
 LIBRARIES = TREE / "trixie-amd64/usr/lib/x86_64-linux-gnu"
-TOOLS = ("unshare", "nsenter", "ip", "mount", "chroot")
+TOOLS = ("setpriv", "unshare", "nsenter", "ip", "mount", "chroot")
 # A phone's folders over this machine's, for adbd alone; what it changes elsewhere is in memory.
 START = """
 set -e
@@ -60,7 +60,8 @@ class RealAdbd:
         program = TREE / "trixie-amd64/usr/sbin/adbd"
         loader = LIBRARIES / "ld-linux-x86-64.so.2"
         words = [str(loader), "--library-path", f"{LIBRARIES}:{LIBRARIES}/android", str(program)]
-        apart = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]
+        apart = ["setpriv", "--pdeathsig", "KILL"]  # it ends with the test
+        apart += ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]
         self._process = subprocess.Popen(
             [*apart, "sh", "-c", START, "adbd", *words],
             env={

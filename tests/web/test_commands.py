@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import re
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from regnet_edge.artifact import Artifact, Structure
+from regnet_edge.benchmarks.hosts import HostOptions
+from regnet_edge.benchmarks.law import ladder
+from regnet_edge.benchmarks.law.ladder import Climb
+from regnet_edge.benchmarks.plan import Plan
 from regnet_edge.benchmarks.record.results import read_lines
+from regnet_edge.benchmarks.workbench import Bench
 from regnet_edge.bundles import litert_js
+from regnet_edge.cli._web import host_options
 from regnet_edge.request import ExportRequest, ModelSpec
 
 from .browser import Browser
@@ -195,6 +203,35 @@ def test_what_came_before_the_phone_gave_up_stays(
     assert "cancelled on the phone" in "".join(run.said)
     assert len(read_lines(run.results)) == 1
     page.close()
+
+
+def test_a_ladder_is_climbed_on_one_page_which_is_brought_once(
+    browser: Browser,
+    files: tuple[Artifact, ...],
+    litert: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ladder, "TRIES", 0)  # no second pass on a machine that is busy with other tests
+    said: queue.Queue[str] = queue.Queue()
+    options = replace(host_options(HostOptions(), "web", (), wait_s=60), tell=said.put)
+    plan = Plan(rounds=1, min_runs=5, min_seconds=0.1, max_seconds=1, processes=1, affinity="any", retries=0)
+    results = tmp_path / "results.jsonl"
+
+    def climb() -> int:
+        with Bench("web", plan, options=options).staying() as measure:
+            return Climb(1, 0, results, lambda _: None).run([file.path for file in files], measure)
+
+    with ThreadPoolExecutor(1) as apart:
+        added = apart.submit(climb)
+        while not (found := re.search(r"http://[\d.]+:(\d+)/(#token=\S+)", said.get(timeout=60))):
+            pass
+        page = browser.open(f"http://phone.test:{found[1]}/{found[2]}")
+        assert added.result(timeout=240) == len(files)
+    page.close()
+    lines = read_lines(results)
+    assert {m.device.transport for m in lines} == {"web"}
+    assert {m.artifact.precision for m in lines} == {"fp32", "int8"}
 
 
 def test_open_starts_this_machine_s_own_browser(
