@@ -17,9 +17,11 @@ from regnet_edge import codec
 from regnet_edge.complexity import complexity
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import DataError, RegNetEdgeError, UsageError
+from regnet_edge.files import begins_with
 from regnet_edge.reading import MAX_RECORDS_BYTES, UnreadableError, parse_json, read_bytes
 
 PATTERN, FILE = "records*.jsonl", "records.jsonl"
+IS_RECORDS = begins_with('{"activations":')
 
 
 @dataclass(frozen=True, slots=True)

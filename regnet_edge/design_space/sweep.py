@@ -13,7 +13,7 @@ from pathlib import Path
 
 from regnet_edge import codec
 from regnet_edge.errors import RegNetEdgeError, UsageError
-from regnet_edge.files import alone, write_text
+from regnet_edge.files import alone, check_output, write_text
 from regnet_edge.reading import read_json_object
 
 from . import records
@@ -114,6 +114,8 @@ def sweep(
 def _claim(population: Population, out: Path) -> None:
     """Keep the population in its folder; of one and its part the whole stays there."""
     if not (out / POPULATION).exists():
+        for file in out.glob(records.PATTERN):
+            check_output(file, is_ours=records.IS_RECORDS)
         write_text(out / POPULATION, codec.canonical(population) + "\n")
         return
     before = read_population(out)

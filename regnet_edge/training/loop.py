@@ -175,8 +175,8 @@ def _check_same(plan: TrainPlan, fingerprint: str, state: CheckpointState, out_d
 
 def _keep_metrics(out_dir: Path, epochs: int) -> None:
     file = out_dir / METRICS
-    lines = read_text(file).splitlines(keepends=True) if file.exists() else []
     try:
+        lines = read_text(file).splitlines(keepends=True) if file.exists() else []
         for line in lines[:epochs]:
             codec.from_json(parse_json_object(line), Metrics)
     except ValueError as error:

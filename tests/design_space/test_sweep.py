@@ -77,6 +77,15 @@ def instant(task: Task, subjects: Sequence[TrainingSubject]) -> Iterator[Record]
         yield blank if s.seed % 2 == 0 else replace(blank, failure="", error=float(s.config.depth))
 
 
+def test_records_of_somebody_else_are_left_alone(population: Population, tmp_path: Path) -> None:
+    elses = tmp_path / "records.jsonl"
+    elses.write_text("Kind of Blue, 1959\n")
+    with pytest.raises(UsageError, match=r"records.jsonl exists and is nothing that this command writes"):
+        sweep(population, tmp_path, instant)
+    assert [p.name for p in tmp_path.iterdir()] == ["records.jsonl"]
+    assert elses.read_text() == "Kind of Blue, 1959\n"
+
+
 def stopping(after: int) -> object:
     def run(task: Task, subjects: Sequence[TrainingSubject]) -> Iterator[Record]:
         yield from itertools.islice(instant(task, subjects), after)

@@ -132,13 +132,16 @@ class TestResume:
         train.train(replace(plan, epochs=1), tmp_path, progress=second)
         assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == []
 
-    @pytest.mark.parametrize("what", ["checkpoint", "metrics", "a metric", "values"])
+    @pytest.mark.parametrize("what", ["checkpoint", "metrics", "no file", "a metric", "values"])
     def test_a_damaged_checkpoint_or_log_is_said_before_training(
         self, plan: TrainPlan, tmp_path: Path, what: str
     ) -> None:
         train.train(replace(plan, epochs=1), tmp_path)
         if what == "metrics":
             (tmp_path / train.METRICS).write_text("[" * 5000 + "\n")
+        elif what == "no file":
+            (tmp_path / train.METRICS).unlink()
+            (tmp_path / train.METRICS).mkdir()
         elif what == "a metric":
             log = tmp_path / train.METRICS
             log.write_text(json.dumps(json.loads(log.read_text()) | {"seconds": ["x"]}) + "\n")
