@@ -27,7 +27,7 @@ import numpy as np
 
 from regnet_edge import codec, errors
 from regnet_edge.artifact import Artifact
-from regnet_edge.errors import ArtifactError, RegNetEdgeError
+from regnet_edge.errors import ArtifactError, RegNetEdgeError, lacks_memory
 from regnet_edge.lifetime import end_with
 from regnet_edge.reading import UnreadableError, parse_json, parse_json_object
 
@@ -244,7 +244,7 @@ def _settle(other_end: Connection | None, said: int | None, pool_lost: bool) -> 
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, MemoryError):
+    if lacks_memory(error):
         return "the file asks for more memory than there is; close other programs, or convert it again"
     reason = " ".join(str(error).split())[:120] or "no reason given"
     return f"the file cannot be run ({type(error).__name__}: {reason}); convert the model again"

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TextIO
 from regnet_edge import codec
 from regnet_edge.artifact import Artifact, Structure, place
 from regnet_edge.complexity import layers
-from regnet_edge.errors import ConversionError, RegNetEdgeError, sentence
+from regnet_edge.errors import ConversionError, RegNetEdgeError, lacks_memory, sentence
 from regnet_edge.files import scratch_beside
 from regnet_edge.lifetime import end_with
 from regnet_edge.request import Calibration, ExportRequest
@@ -173,11 +173,18 @@ def attempt(index: int, workshop: Workshop, reporter: Reporter) -> None:
     except RegNetEdgeError as error:
         reporter.tell(Event(index, "failed", str(error)))
     except Exception as error:  # noqa: BLE001  # a converter may raise anything; the sentence names it
-        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-        said = f"{workshop.job.tasks[index].request.target} failed: {type(error).__name__}: {reason}"
-        reporter.tell(Event(index, "failed", sentence(f"{said}; see regnet-edge doctor")))
+        reporter.tell(Event(index, "failed", _failure(workshop.job.tasks[index].request, error)))
     else:
         reporter.tell(Event(index, "done"))
+
+
+def _failure(request: ExportRequest, error: Exception) -> str:
+    if lacks_memory(error):
+        return (
+            f"{request.target} needs more memory than there is; ask for a smaller input, or a smaller --batch"
+        )
+    reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+    return sentence(f"{request.target} failed: {type(error).__name__}: {reason}; see regnet-edge doctor")
 
 
 def order(asked: Sequence[Assignment]) -> list[int]:

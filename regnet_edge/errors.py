@@ -44,6 +44,12 @@ def sentence(text: str) -> str:
     return line[: LONGEST - kept - len(_CUT)] + _CUT + line[-kept:]
 
 
+def lacks_memory(error: Exception) -> bool:
+    """Whether memory ran out; PyTorch says so with an error of no kind of its own."""
+    told = isinstance(error, RuntimeError) and re.search("allocate memory|out of memory", str(error))
+    return isinstance(error, MemoryError) or bool(told)
+
+
 class RegNetEdgeError(Exception):
     """Something went wrong; `exit_code` is what the command line ends with."""
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from regnet_edge.errors import RegNetEdgeError, UnknownNameError, sentence
+from regnet_edge.errors import RegNetEdgeError, UnknownNameError, lacks_memory, sentence
 from regnet_edge.streams import OUTPUT, STOPPED, STOPPED_CODE
 
 LARGEST = 10**9  # number that an integer option takes
@@ -125,7 +125,7 @@ def _usage(error: click.ClickException) -> str:
 
 def _surroundings(error: Exception) -> str:
     """The sentence for what is no fault of the project: the disk, memory, a folder that went away."""
-    if isinstance(error, MemoryError):
+    if lacks_memory(error):
         return "there is not enough memory for this; close other programs, or ask for less at once"
     if isinstance(error, OSError) and error.strerror and error.filename == OUTPUT:
         return f"standard output cannot be written: {error.strerror}; what was made stays"

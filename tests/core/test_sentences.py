@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import click
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -118,3 +119,9 @@ def test_names_of_files_go_through_whole_or_shortened(name: str, cli) -> None:  
     assert done.stderr.count("\n") == 1
     assert_sentence(done.stderr[:-1])
     assert "[bold]" not in name or "[bold].onnx" in done.stderr
+
+
+def test_pytorch_without_memory_is_no_fault_of_ours() -> None:
+    with pytest.raises(RuntimeError) as told:
+        torch.empty(1 << 50)
+    assert "not enough memory" in cli._surroundings(told.value)
