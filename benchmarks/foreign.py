@@ -95,7 +95,8 @@ def _notes(path: Path, given: ImageInput, held: Contents | None) -> list[str]:
     order = (given.channels, *sides) if given.layout == "NCHW" else (*sides, given.channels)
     size = "x".join(str(n or "any") for n in (given.batch, *order))
     kind = held.inputs[0].type if held and held.inputs else "of unknown type"
-    said = [f"{path.name} has no sidecar; read from the file: one image, {given.layout}, {size}, {kind}"]
+    images = "one image" if given.batch < 2 else f"{given.batch} images at once, whose time is one figure"
+    said = [f"{path.name} has no sidecar; read from the file: {images}, {given.layout}, {size}, {kind}"]
     if not given.batch:
         said.append(f"{path.name} leaves its batch open; assumed: 1")
     if not given.height:

@@ -84,7 +84,11 @@ NOT_MADE = {
 @click.option("-w", "--weights", default="", help="Checkpoint FILE, or timm:NAME, torchvision:NAME, hf:NAME.")
 @click.option("--untrained", is_flag=True, help="Random weights: for latency only, no accuracy.")
 @click.option("--seed", default=0, show_default=True, help="Seed of --untrained.")
-@click.option("-t", "--target", default="all", show_default=True, help="A target's name, or all.")
+@click.option(
+    "-t", "--target", default=["all"], show_default=True, multiple=True,
+    callback=lambda _context, _option, words: ",".join(words),
+    help="Targets, separated by commas, or all.",
+)  # fmt: skip
 @click.option("-p", "--precision", default="fp32", show_default=True, help="See --formats.")
 @click.option("--section", default="", help="Which network of a checkpoint; see regnet-edge weights show.")
 @picture_options
@@ -200,12 +204,14 @@ def _requests(spec: ModelSpec, options: Options) -> list[ExportRequest]:
 
     precision = _precision(options.precision)
     if options.target != "all":
-        converter = find(options.target)
-        check_precision(converter, precision)
-        versions(converter.packages)
-        own = own_fields(converter.name, options.own)
-        asked = _request(spec, converter.name, precision, options)
-        return [replace(asked, options=own)]
+        named = {c.name: c for c in (find(word.strip()) for word in options.target.split(","))}
+        for converter in named.values():
+            check_precision(converter, precision)
+            versions(converter.packages)
+        first_name = next(iter(named))
+        own = own_fields(first_name if len(named) == 1 else "all", options.own)
+        asked = _request(spec, first_name, precision, options)
+        return [replace(asked, target=name, options=own) for name in named]
     own_fields("all", options.own)
     first = _request(spec, next(iter(targets())), precision, options)
     requests, refusals = requests_for(first, list(targets()))

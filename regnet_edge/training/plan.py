@@ -217,7 +217,10 @@ def read(plan: TrainPlan) -> Dataset:
         train, evaluation = data.split(train, plan.holdout, plan.seed)
         name = "holdout"
     if evaluation is None or evaluation.labels is None:
-        raise DataError(f"{plan.data} has no val/ folder beside train/; add one, or pass --holdout 0.1")
+        raise DataError(
+            f"{plan.data} has no pictures to measure the network by; pass --holdout 0.1, or put a folder "
+            "val/ beside train/"
+        )
     if evaluation.class_names != train.class_names:
         raise DataError(f"train/ and val/ of {plan.data} have different classes; make them the same")
     if plan.patience and name == "test":

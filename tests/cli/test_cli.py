@@ -55,6 +55,8 @@ def test_exit_codes_and_sentences(cli) -> None:
     for arguments, code, sentence in [
         (["convrt"], 2, "did you mean convert"),
         (["convert", "--target", "tflit"], 2, "did you mean tflite"),
+        (["convert", "--target", "onnx,tflit"], 2, "unknown target 'tflit'"),
+        (["convert", "--target", "onnx", "--target", "tflite", "--precision", "int8x16"], 2, "onnx has no"),
         (["convert", "--precision", "fp8"], 2, "unknown precision 'fp8'"),
         (
             ["convert", "--target", "onnx", "--precision", "dynamic"],

@@ -171,6 +171,30 @@ def test_a_package_of_coremltools_is_run_with_its_own_size_colours_and_names(tmp
     assert "open; counted for the 1x3x32x32 that the package begins with" in held.remarks[0]
 
 
+@pytest.mark.filterwarnings("ignore")  # ExecuTorch's exporter's own
+def test_a_pte_whose_batch_is_bounded_takes_one_image(tmp_path: Path) -> None:
+    from executorch.exir import to_edge_transform_and_lower
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 2), torch.nn.Flatten(), torch.nn.Linear(196, 5))
+    up_to = ({0: torch.export.Dim("n", min=1, max=8)},)
+    program = torch.export.export(module.eval(), (torch.zeros(2, 3, 16, 16),), dynamic_shapes=up_to)
+    path = tmp_path / "bounded.pte"
+    path.write_bytes(to_edge_transform_and_lower(program).to_executorch().buffer)
+    found = foreign.foreign(path)
+    assert (found.shape, found.model.flops) == ((1, 3, 16, 16), 7 * 7 * 4 * 27 + 196 * 5)
+    assert "are the most that it takes" in target("executorch").contents(path).remarks[0]
+    images = np.random.default_rng(0).random((3, 3, 16, 16), np.float32)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(images)).numpy()
+    assert np.allclose(target("executorch").opened(path).run(images), expected, atol=1e-5)
+    engine = kind("executorch")({"threads": 1, "accelerator": "cpu"})
+    engine.load(str(path))
+    engine.feed(fixed_image(found.shape))
+    engine.run()
+    assert engine.logits().shape == (1, 5)
+
+
 def test_timing_a_package_where_there_is_no_core_ml_says_what_can_be_done() -> None:
     if sys.platform == "darwin":
         pytest.skip("Core ML is here")

@@ -258,7 +258,7 @@ class TestTraining:
     ) -> None:
         (tmp_path / "train").symlink_to(folder)
         plan = replace(plan, data=str(tmp_path), holdout=0.0)
-        with pytest.raises(DataError, match="has no val/ folder beside train/; add one, or pass --holdout"):
+        with pytest.raises(DataError, match=r"no pictures to measure .* by; pass --holdout 0.1, or put"):
             train_plan.read(plan)
         (tmp_path / "val").symlink_to(folder)
         assert train_plan.read(plan).evaluated_on == "val"
