@@ -62,15 +62,15 @@ class RealAdbd:
         words = [str(loader), "--library-path", f"{LIBRARIES}:{LIBRARIES}/android", str(program)]
         apart = ["setpriv", "--pdeathsig", "KILL"]  # it ends with the test
         apart += ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]
-        self._process = subprocess.Popen(
-            [*apart, "sh", "-c", START, "adbd", *words],
-            env={
-                "ROOT": str(self.root), "SCRATCH": str(self.scratch), "HOME": "/root",
-                "PATH": f"{self.root}/bin:{os.environ['PATH']}",
-            },
-            stdin=subprocess.DEVNULL, stdout=(self.scratch.with_suffix(".log")).open("wb"),
-            stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        surroundings = {
+            "ROOT": str(self.root), "SCRATCH": str(self.scratch), "HOME": "/root",
+            "PATH": f"{self.root}/bin:{os.environ['PATH']}",
+        }  # fmt: skip
+        with self.scratch.with_suffix(".log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [*apart, "sh", "-c", START, "adbd", *words],
+                env=surroundings, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
         theirs, end = f"/proc/{self._process.pid}/ns/net", time.monotonic() + 60
         while os.readlink(theirs) == os.readlink("/proc/self/ns/net"):
             if time.monotonic() > end:

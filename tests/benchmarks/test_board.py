@@ -85,6 +85,7 @@ def test_nothing_stays_when_it_is_stopped(arm64_board: EmulatedBoard, sign: sign
     assert f"REGNET_EDGE_SSH_CONFIG={folder}/ssh_config" in process.stdout.readline()
     os.kill(process.pid, sign)
     process.wait(timeout=60)
+    process.stdout.close()
     if sign == signal.SIGKILL:  # which leaves nobody to clear a folder away
         shutil.rmtree(folder)
     assert not folder.exists()

@@ -271,9 +271,9 @@ def test_any_other_ssh_address_is_refused(rest: str) -> None:
 
 def test_ssh_settings_may_be_another_file_than_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REGNET_EDGE_SSH_CONFIG", "/tmp/settings")
-    line = ssh.connect("//pi@board", HostOptions()).line
-    assert isinstance(line, ssh.SshLine)
-    assert "-F /tmp/settings -- pi@board" in " ".join(line.argv("true"))
+    with contextlib.closing(ssh.connect("//pi@board", HostOptions())) as host:
+        assert isinstance(host.line, ssh.SshLine)
+        assert "-F /tmp/settings -- pi@board" in " ".join(host.line.argv("true"))
 
 
 # ------------------------------------------------------------ adb

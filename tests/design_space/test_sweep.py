@@ -299,11 +299,12 @@ def scheduler() -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
     pytest.importorskip("distributed")
     start = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     processes = [subprocess.Popen([*start, "--no-dashboard"], stderr=subprocess.PIPE, text=True)]
+    log = processes[0].stderr
+    assert log is not None
+    reader = threading.Thread(target=log.read, daemon=True)
     try:
-        log = processes[0].stderr
-        assert log is not None
         address = next(m[0] for line in log if (m := re.search(r"tcp://127\.0\.0\.1:\d+", line)))
-        threading.Thread(target=log.read, daemon=True).start()
+        reader.start()
         work = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
         processes += [
             subprocess.Popen([*work, "--no-dashboard"], stderr=subprocess.DEVNULL, text=True)
@@ -314,6 +315,9 @@ def scheduler() -> Iterator[tuple[str, list[subprocess.Popen[str]]]]:
         for process in processes:
             process.kill()
             process.wait()
+        if reader.is_alive():
+            reader.join()
+        log.close()
 
 
 class TestCluster:

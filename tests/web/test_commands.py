@@ -152,8 +152,8 @@ def session(tmp_path: Path, litert: Path) -> Iterator[Callable[..., Session]]:
 
     yield start
     for each in running:
-        each.process.kill()
-        each.process.wait()
+        with each.process:  # closes what it says
+            each.process.kill()
 
 
 @pytest.mark.usefixtures("openssl")
