@@ -5,6 +5,7 @@ No test here times the machine: rows are those of real files, their times are gi
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from test_hosts import own_sshd
 
 from regnet_edge.artifact import Artifact
 from regnet_edge.benchmarks.hosts import HostOptions, open_host
@@ -95,6 +97,14 @@ def test_every_layer_of_the_definition_has_its_time_under_its_own_name(
     assert all(len(row.ns) == len(found.seen.whole_ns) for row in found.seen.rows)
     for total in (found.by(lambda op: op.stage), found.by(lambda op: op.kind)):
         assert sum(total.values()) == pytest.approx(found.sum_ms)
+
+
+@pytest.mark.usefixtures("ssh_keygen")
+def test_a_board_profiles_the_pieces_of_a_tflite_over_ssh(files: Files, sshd: str, tmp_path: Path) -> None:
+    with own_sshd(sshd, tmp_path) as board, contextlib.closing(board.host()) as host:
+        found = take(files["tflite", "int8"], host, Passes(runs=5, affinity="any"))
+    assert found.pieces
+    assert list(found.by_point) == NAMES
 
 
 def test_onnx_kernels_lie_where_the_names_of_their_weights_say(files: Files) -> None:
