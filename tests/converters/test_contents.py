@@ -168,7 +168,7 @@ def test_a_package_of_coremltools_is_run_with_its_own_size_colours_and_names(tmp
     assert held.counts is not None
     assert held.counts.flops == 15 * 15 * 8 * 27 + 8 * 4  # by hand, at the default of 32 pixels
     assert held.counts == target("coreml").contents(path).counts
-    assert "open; counted for the 1x3x32x32 that the package begins with" in held.remarks[0]
+    assert any("open; counted for the 1x3x32x32 that the package begins with" in r for r in held.remarks)
 
 
 @pytest.mark.filterwarnings("ignore")  # ExecuTorch's exporter's own
@@ -183,7 +183,7 @@ def test_a_pte_whose_batch_is_bounded_takes_one_image(tmp_path: Path) -> None:
     path.write_bytes(to_edge_transform_and_lower(program).to_executorch().buffer)
     found = foreign.foreign(path)
     assert (found.shape, found.model.flops) == ((1, 3, 16, 16), 7 * 7 * 4 * 27 + 196 * 5)
-    assert "are the most that it takes" in target("executorch").contents(path).remarks[0]
+    assert any("are the most that it takes" in r for r in target("executorch").contents(path).remarks)
     images = np.random.default_rng(0).random((3, 3, 16, 16), np.float32)
     with torch.no_grad():
         expected = module(torch.from_numpy(images)).numpy()
