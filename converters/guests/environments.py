@@ -16,7 +16,7 @@ from pathlib import Path
 
 from regnet_edge import codec
 from regnet_edge.errors import ToolError, UnknownNameError
-from regnet_edge.files import replacing, size_of
+from regnet_edge.files import remove_leftovers, replacing, size_of
 from regnet_edge.programs import finished
 from regnet_edge.reading import read_json_object
 from regnet_edge.shipped import assets_dir
@@ -109,9 +109,11 @@ def require(name: str) -> GuestEnvironment:
 def create(name: str, progress: Progress = lambda _: None) -> GuestEnvironment:
     """Make the environment, or keep the one that is there and current.
 
-    Raises ToolError that names the package which cannot be installed; nothing is left behind then.
+    What a killed process left beside it goes either way. Raises ToolError that names the package which
+    cannot be installed; nothing is left behind then.
     """
     wanted, there = recipe(name), find(name)
+    remove_leftovers(folder())
     if there is not None and there.current:
         return there
     if there is None:

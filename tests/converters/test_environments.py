@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from regnet_edge import codec
 from regnet_edge.cli.env import command
 from regnet_edge.converters.guests import environments
 from regnet_edge.converters.guests.environments import Recipe
@@ -108,6 +109,15 @@ def test_another_list_makes_it_anew_and_the_same_list_keeps_it(pinned, monkeypat
     with pytest.raises(ToolError, match="of another version; renew it with regnet-edge env create onnx-tf"):
         environments.require("onnx-tf")
     assert environments.create("onnx-tf").current
+
+
+def test_what_died_beside_an_environment_goes_where_that_is_kept_too(pinned, place):
+    (place / ".regnet-edge-of-the-dead").mkdir(parents=True)
+    (place / ".regnet-edge-of-the-dead" / ".lock").touch()
+    (place / "onnx-tf").mkdir()
+    (place / "onnx-tf" / "regnet-edge.json").write_text(codec.dumps(environments.recipe("onnx-tf")))
+    assert environments.create("onnx-tf").current
+    assert [p.name for p in place.iterdir()] == ["onnx-tf"]
 
 
 def test_what_is_not_there_is_a_sentence_that_says_how_to_make_it(place):
