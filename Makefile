@@ -35,7 +35,7 @@ demo: $(VENV)/.run
 test: $(VENV)/.test
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# Every kind of .onnx and .tflite in other people's tools, whose environments are made in build/readers (docs/readers.md).
+# Every kind of file in other people's tools, whose environments are made in build/readers (docs/readers.md).
 readers: $(VENV)/.test
 	$(BIN)/python -m tests.readers.environments $(READERS)
 	REGNET_EDGE_READERS=all $(BIN)/pytest -n 2 tests/readers $(if $(ROWS),-k "$(ROWS)")

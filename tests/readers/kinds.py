@@ -19,12 +19,12 @@ SMALL = AnyNetConfig((Stage(1, 16, 8, 1.0), Stage(1, 24, 8, 1.0)), stem_width=8,
 HOW = Preprocessing("RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 32)
 MODEL = ModelSpec("small", SMALL, WeightsRef("untrained"), HOW)
 IMAGES = 3
-EVERYTHING = "normalize,softmax,labels"
+EMBEDDED = {"onnx": "normalize,softmax,labels", "tflite": "normalize,softmax,labels"}  # all that a target has
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of file: fp32, int8, embed-int8, features; precision first, then what else the file does."""
+    """One kind of file: int8, embed-int8, features, batch; what else the file does, then its precision."""
 
     target: str
     name: str
@@ -32,23 +32,30 @@ class Kind:
     @property
     def precision(self) -> str:
         """What its numbers are."""
-        return {"embed": "fp32", "features": "fp32"}.get(self.name, self.name.removeprefix("embed-"))
+        *_, last = self.name.split("-")
+        return "fp32" if last in ("embed", "features", "batch") else last
 
     def request(self) -> ExportRequest:
         """What is asked of the converter."""
         images = int8.calibration(MODEL, count=8) if self.precision in NEEDS_CALIBRATION else None
-        embed = embeds(EVERYTHING) if self.name.startswith("embed") else ()
+        embed = (
+            embeds(EMBEDDED.get(self.target, "normalize,softmax")) if self.name.startswith("embed") else ()
+        )
         output = ("s1", "s2") if self.name == "features" else ()
+        plain = self.target == "executorch" and not embed and not output
         return ExportRequest(
-            MODEL, self.target, self.precision, calibration=images, embed=embed, output=output
+            MODEL, self.target, self.precision, calibration=images, embed=embed, output=output,
+            any_batch=self.name.startswith("batch"), options={"keep_graph": True} if plain else {},
         )  # fmt: skip
 
 
 KINDS = tuple(
     Kind(target, name)
     for target, names in {
-        "onnx": "fp32 fp16 int8 w8 embed embed-int8 features",
-        "tflite": "fp32 fp16 int8 w8 dynamic int8x16 embed embed-int8 features",
+        "coreml": "fp32 fp16 int8 w8 embed features batch",
+        "executorch": "fp32 fp16 int8 embed embed-int8 features batch batch-int8",
+        "onnx": "fp32 fp16 int8 w8 embed embed-int8 features batch batch-int8",
+        "tflite": "fp32 fp16 int8 w8 dynamic int8x16 embed embed-int8 features batch batch-int8",
     }.items()
     for name in names.split()
 )
@@ -56,9 +63,9 @@ KINDS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A file, the folder's inputs for it as it takes them, its outputs' names, and our runtime's answers.
+    """A file, inputs for it as it takes them, its outputs' names, and our runtime's answers.
 
-    answers: float32 (n, numbers), the outputs side by side.
+    given: a file of (runs, images a run, ...); answers: float32 (n, numbers), the outputs side by side.
     """
 
     artifact: Artifact
@@ -79,6 +86,7 @@ def make(kind: Kind, start: Source, folder: Path) -> Made:
     taken = given(images, asked.request)
     if kind.target == "tflite" and not asked.request.takes_pixels:
         taken = images.transpose(0, 2, 3, 1)
+    at_once = IMAGES if asked.request.any_batch else 1
     place = path.with_name(path.name + ".npy")
-    np.save(place, np.ascontiguousarray(taken))
+    np.save(place, np.ascontiguousarray(taken).reshape(-1, at_once, *taken.shape[1:]))
     return Made(artifact, place, tuple(o.name for o in outputs_of(asked.request)), answers)

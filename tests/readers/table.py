@@ -7,7 +7,7 @@ so that a reader that has become better is noticed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .environments import PROJECT
 from .kinds import KINDS, Kind
@@ -40,9 +40,12 @@ class Reader:
 
     def nearness(self, kind: Kind) -> float:
         """What its outputs must reach, in dB."""
-        if self.decibels:
-            return self.decibels
-        return {"fp16": ROUNDED}.get(kind.precision, QUANTUM if kind.precision in _INTEGERS else EXACT)
+        return self.decibels or allowed(kind.precision)
+
+
+def allowed(precision: str) -> float:
+    """How near two runtimes come on a file of that precision, in dB, where each rounds as it may."""
+    return {"fp16": ROUNDED}.get(precision, QUANTUM if precision in _INTEGERS else EXACT)
 
 
 def _onnx(how: str, environment: str = PROJECT, name: str = "") -> Reader:
@@ -51,16 +54,29 @@ def _onnx(how: str, environment: str = PROJECT, name: str = "") -> Reader:
 
 def _recipe(how: str, decibels: float) -> Reader:
     name = f"ai_edge_quantizer {how}"
-    return Reader(name, "tflite", "tflite_file.py", how, kinds=("fp32", "features"), decibels=decibels)
+    return Reader(
+        name, "tflite", "tflite_file.py", how, kinds=("fp32", "features", "batch"), decibels=decibels
+    )
 
 
+def _coreml(how: str, name: str, decibels: float, *kinds: str) -> Reader:
+    return Reader(f"coremltools' {name}", "coreml", "coreml_file.py", how, kinds=kinds, decibels=decibels)
+
+
+FLOATS = ("fp32", "fp16", "features", "batch")
+NOT_HALF = tuple(k.name for k in KINDS if k.target == "onnx" and k.name != "fp16")  # opening that one crashes
 ZEROS = {"dynamic": 1.0}  # likely its kernels for grouped convolutions with int8 weights
 TABLE = (
+    _coreml("rename", "rename_feature", EXACT),
+    _coreml("palettize", "palettize_weights", LOSSY, *FLOATS),
+    _coreml("prune", "prune_weights", LOSSY, *FLOATS),
+    _coreml("quantize", "linear_quantize_weights", LOSSY, *FLOATS),
+    Reader("ExecuTorch's Inspector", "executorch", "executorch_file.py", "inspector", decibels=EXACT),
     _onnx("checker", name="onnx.checker"),
     *(_onnx(f"opset{n}", name=f"onnx version_converter to {n}") for n in (17, 19, 21)),
     _onnx("onnxslim", "onnx-tools"),
     _onnx("onnxsim", "onnx-tools"),
-    _onnx("onnxruntime", "onnxruntime-1.14", "ONNX Runtime 1.14.1"),
+    replace(_onnx("onnxruntime", "onnxruntime-1.14", "ONNX Runtime 1.14.1"), kinds=NOT_HALF),
     _onnx("openvino", "openvino", "OpenVINO"),
     _onnx("opencv", "opencv", "OpenCV DNN"),
     Reader(

@@ -30,22 +30,23 @@ def recipe(path: str, name: str, given: np.ndarray) -> Any:
 
     made = quantizer.Quantizer(path)
     made.load_quantization_recipe(getattr(recipes, name)())
-    seen = {"serving_default": [{"image": image[None]} for image in given]}
+    seen = {"serving_default": [{"image": batch} for batch in given]}
     out = Path(tempfile.mkdtemp()) / "quantized.tflite"
     made.quantize(made.calibrate(seen) if made.need_calibration else None).export_model(out)
     return Interpreter(str(out), num_threads=1)
 
 
 def outputs(interpreter: Any, given: np.ndarray, names: Sequence[str]) -> list[np.ndarray]:
-    """Each image's outputs side by side as real numbers, channels first."""
+    """Each run's outputs side by side as real numbers, channels first."""
     [signature] = interpreter.get_signature_list()
     runner = interpreter.get_signature_runner(signature)
     entry, exits = runner.get_input_details()["image"], runner.get_output_details()
     found = []
-    for image in given:
-        one = runner(image=_steps(image[None], entry))
+    for batch in given:
+        one = runner(image=_steps(batch, entry))
         real = [_real(one[name], exits[name]) for name in names]
-        found.append(np.concatenate([(v.transpose(0, 3, 1, 2) if v.ndim == 4 else v).ravel() for v in real]))
+        flat = [(v.transpose(0, 3, 1, 2) if v.ndim == 4 else v).reshape(len(v), -1) for v in real]
+        found.append(np.concatenate(flat, axis=1))
     return found
 
 
@@ -64,10 +65,10 @@ def _real(values: np.ndarray, exit_: Any) -> np.ndarray:
 
 def main(how: str, path: str, given: str, found: str, *names: str) -> None:
     """Run one way and save the outputs side by side, (n, numbers)."""
-    images = np.load(given)
-    interpreter = tflite_runtime(path) if how == "tflite-runtime" else recipe(path, how, images)
+    runs = np.load(given)
+    interpreter = tflite_runtime(path) if how == "tflite-runtime" else recipe(path, how, runs)
     interpreter.allocate_tensors()
-    np.save(found, np.array(outputs(interpreter, images, names)))
+    np.save(found, np.concatenate(outputs(interpreter, runs, names)))
 
 
 if __name__ == "__main__":

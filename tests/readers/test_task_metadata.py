@@ -17,8 +17,11 @@ from regnet_edge.artifact import Artifact
 from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.converters import Source, assign, target
 from regnet_edge.converters.int8 import calibration as int8
+from regnet_edge.errors import ToolError
 from regnet_edge.model import build_latency_subject, fold_batch_norm
 from regnet_edge.request import ExportRequest, ModelSpec, Preprocessing, WeightsRef, embeds
+
+from . import environments
 
 NET = AnyNetConfig((Stage(1, 16, 8, 1.0),), stem_width=8, num_classes=7)
 HOW = Preprocessing("RGB", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 32)
@@ -54,20 +57,16 @@ print(json.dumps([[c.index, c.category_name, c.score] for c in found]))
 Ask = Callable[[str, Path], "subprocess.CompletedProcess[str]"]
 
 
-def _reader(package: str, script: str) -> Callable[..., Ask]:
-    """A fixture that asks the package, in an environment of its own, what a file sees in PIXELS."""
+def _reader(name: str, script: str) -> Callable[..., Ask]:
+    """A fixture that asks a reader, in its environment, what a file sees in PIXELS."""
 
     @pytest.fixture(scope="module")
-    def ask(tmp_path_factory: pytest.TempPathFactory, uv: str) -> Ask:
-        folder = tmp_path_factory.mktemp("reader")
-        python = folder / "venv" / "bin" / "python"
-        for command in (
-            [uv, "venv", "--quiet", "--python", "3.11", str(folder / "venv")],
-            [uv, "pip", "install", "--quiet", "--python", str(python), package],
-        ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.skip(f"{package} cannot be installed here; uv pip install {package} says why")
+    def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
+        try:
+            environments.create(name)
+        except ToolError as error:
+            pytest.skip(f"{name} has no environment here ({error})")
+        python, folder = environments.python(name), tmp_path_factory.mktemp("reader")
         np.save(folder / "pixels.npy", PIXELS[0])
 
         def classify(file: Path) -> subprocess.CompletedProcess[str]:
@@ -81,8 +80,8 @@ def _reader(package: str, script: str) -> Callable[..., Ask]:
     return ask
 
 
-mediapipe = _reader("mediapipe==1.2.3", MEDIAPIPE)
-task_library = _reader("tflite-support==0.4.4", TASK_LIBRARY)
+mediapipe = _reader("mediapipe", MEDIAPIPE)
+task_library = _reader("task-library", TASK_LIBRARY)
 
 
 def made(folder: Path, model: ModelSpec, precision: str = "fp32", embed: str = "") -> Artifact:
