@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from regnet_edge.errors import RegNetEdgeError, UsageError
-from regnet_edge.reading import UnreadableError, read_json_object
+from regnet_edge.reading import UnreadableError, parse_json, read_json_object
 
 _MARK = ".regnet-edge-"
 _LOCK = ".lock"
@@ -209,6 +209,25 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     with replacing(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+def end_last_line(path: Path) -> None:
+    """See to it that the next line starts its own: a last one without an end is ended where it is whole
+    JSON, and cut off where a killed process left a part of it."""
+    with path.open("r+b") as stream:
+        if not stream.seek(0, os.SEEK_END):
+            return
+        stream.seek(-1, os.SEEK_END)
+        if stream.read(1) == b"\n":
+            return
+        stream.seek(0)
+        before, end, last = stream.read().rpartition(b"\n")
+        try:
+            parse_json(last.decode())
+        except (UnreadableError, UnicodeDecodeError):
+            stream.truncate(len(before + end))
+        else:
+            stream.write(b"\n")
 
 
 def remove_leftovers(folder: Path) -> None:

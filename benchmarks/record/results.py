@@ -12,7 +12,7 @@ import numpy as np
 
 from regnet_edge import codec
 from regnet_edge.errors import MeasurementError
-from regnet_edge.files import begins_with, check_output, turn
+from regnet_edge.files import begins_with, check_output, end_last_line, turn
 from regnet_edge.reading import MAX_RECORDS_BYTES, UnreadableError, parse_json_object, read_text
 
 from .measurement import VERSION, Measurement
@@ -78,14 +78,15 @@ def _numbered(path: Path, number: int, line: str) -> Measurement:
 def adding_to(path: Path) -> Iterator[TextIO]:
     """The results file, open for `write_line`; raises MeasurementError where it cannot be written.
 
-    A last line that a killed process left unfinished is cut off first: the next record starts its own.
+    What a killed process left of a last line is cut off first: the next record starts its own.
     UsageError for a file that holds something else.
     """
     check_output(path, is_ours=IS_RESULTS)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with turn(path):
-            _cut_unfinished_line(path)
+            if path.is_file():  # a device has no lines, and no end
+                end_last_line(path)
         stream = path.open("a", encoding="utf-8")
     except OSError as error:
         raise MeasurementError(
@@ -96,12 +97,3 @@ def adding_to(path: Path) -> Iterator[TextIO]:
     finally:
         with contextlib.suppress(OSError):  # a line that did not fit was told when it was written
             stream.close()
-
-
-def _cut_unfinished_line(path: Path) -> None:
-    if path.is_file():  # a device has no lines to cut, and no end
-        text = path.read_bytes()
-        whole = text.rfind(b"\n") + 1
-        if whole < len(text):
-            with path.open("r+b") as stream:
-                stream.truncate(whole)

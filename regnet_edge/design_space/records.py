@@ -17,7 +17,7 @@ from regnet_edge import codec
 from regnet_edge.complexity import complexity
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import DataError, RegNetEdgeError, UsageError
-from regnet_edge.files import begins_with
+from regnet_edge.files import begins_with, end_last_line
 from regnet_edge.reading import MAX_RECORDS_BYTES, UnreadableError, parse_json, read_bytes
 
 PATTERN, FILE = "records*.jsonl", "records.jsonl"
@@ -181,12 +181,12 @@ def _parsed(line: bytes) -> Record | str:
 
 
 def append(file: Path, records: Iterable[Record]) -> None:
-    """Add records to a file, each on the disk before the next; a line that was cut is closed first."""
+    """Add records to a file, each on the disk before the next; what a kill left of a line goes first."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("ab+") as stream:
-            if stream.tell() and _last_byte(stream.fileno()) != b"\n":
-                stream.write(b"\n")
+        if file.exists():
+            end_last_line(file)
+        with file.open("ab") as stream:
             for record in records:
                 stream.write(codec.canonical(record).encode() + b"\n")
                 stream.flush()
@@ -195,7 +195,3 @@ def append(file: Path, records: Iterable[Record]) -> None:
         raise RegNetEdgeError(
             f"cannot write {file}: {error.strerror}; choose another folder or free some space"
         ) from error
-
-
-def _last_byte(handle: int) -> bytes:
-    return os.pread(handle, 1, os.fstat(handle).st_size - 1)

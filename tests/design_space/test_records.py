@@ -36,15 +36,29 @@ def test_what_was_written_is_read_back_in_order_of_the_index(tmp_path: Path) -> 
     assert found.records[0].failure == "the loss became nan"
 
 
-def test_a_cut_line_is_named_and_the_next_record_starts_a_line_of_its_own(tmp_path: Path) -> None:
+def test_what_is_left_of_a_cut_line_goes_before_the_next_record(tmp_path: Path) -> None:
     file = tmp_path / "records.jsonl"
     append(file, [record(1), record(2)])
-    file.write_bytes(file.read_bytes()[:-30])
+    written = file.read_bytes()
+    second = written.index(b"\n") + 1
+    for size in (0, 1, second - 2, second - 1, second, second + 1, len(written) - 2, len(written) - 1):
+        file.write_bytes(written[:size])
+        append(file, [record(3)])
+        found = read(file)
+        whole = [1] * (size >= second - 1) + [2] * (size >= len(written) - 1)
+        assert [r.subject.index for r in found.records] == [*whole, 3], size
+        assert not found.damaged
+
+
+def test_a_damaged_line_is_named_and_the_rest_is_used(tmp_path: Path) -> None:
+    file = tmp_path / "records.jsonl"
+    append(file, [record(1), record(2)])
+    file.write_bytes(file.read_bytes()[:-30] + b"\n")
     append(file, [record(3)])
     found = read(file)
     assert [r.subject.index for r in found.records] == [1, 3]
-    assert len(found.damaged) == 1
-    assert f"{file}, line 2" in found.damaged[0]
+    [sentence] = found.damaged
+    assert f"{file}, line 2" in sentence
 
 
 def test_a_success_replaces_a_failure_of_the_same_subject(tmp_path: Path) -> None:
