@@ -31,9 +31,10 @@ demo: $(VENV)/.run
 	$(BIN)/regnet-edge report $(DEMO)/results.jsonl -o $(DEMO)/report.html
 	@echo "done: the files and their sidecars are in $(DEMO)/, the report is $(DEMO)/report.html"
 
-# Two workers, a file of tests at a time, so that what a file's tests share is made once.
+# Two workers, a file of tests at a time, so that what a file's tests share is made once; a thread each, so that they do not
+# wait for one another.
 test: $(VENV)/.test
-	$(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 # Every kind of file in other people's tools, whose environments are made in build/readers (docs/readers.md).
 readers: $(VENV)/.test
