@@ -33,9 +33,8 @@ STYLE = {
     "axes.spines.right": False,
     "axes.titlesize": 11,
 }
-MADE_BY: dict[
-    str, dict[str, str | None]
-] = {  # inside a file: whose it is, so that it may be replaced; no date
+# inside a file: whose it is, so that it may be replaced; no date
+MADE_BY: dict[str, dict[str, str | None]] = {
     ".svg": {"Date": None, "Creator": "regnet-edge"},
     ".pdf": {"CreationDate": None, "Creator": "regnet-edge"},
     ".png": {"Software": "regnet-edge"},
