@@ -5,7 +5,6 @@ Nothing here touches a process, a clock or a file.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
@@ -120,8 +119,7 @@ class Trial:
             raise UsageError(
                 f"{a.path.name} has a batch of its own; leave --batch out, or convert it with --batch dynamic"
             )
-        most = target(a.request.target).any_batch_up_to if isinstance(a, Artifact) else math.inf
-        if self.batch > max(1, most):
+        if isinstance(a, Artifact) and 1 < self.batch > (most := target(a.request.target).any_batch_up_to):
             raise UsageError(f"{a.path.name} takes {most:.0f} images at once at most, not {self.batch}")
 
     @property

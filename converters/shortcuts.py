@@ -59,7 +59,7 @@ SHORT_WAYS: Mapping[str, ShortWay] = MappingProxyType(
             ShortWay(
                 "executorch runtime",
                 {"executorch": "==1.5.*"},
-                "every process that runs a .pte loads ExecuTorch's exporter first, which takes seconds",
+                "what runs or reads a .pte loads ExecuTorch's exporter first, which takes seconds",
             ),
             ShortWay(
                 "xnnpack patterns",

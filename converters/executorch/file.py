@@ -19,6 +19,8 @@ from typing import Any, BinaryIO
 from regnet_edge.artifact import Structure
 from regnet_edge.errors import ArtifactError
 
+from .runtime import module
+
 _HEAD_BYTES = 40  # root offset, identifier, then the extended header
 _IDENTIFIER, _HEADER_MAGIC = slice(4, 8), slice(8, 12)
 _PROGRAM_SIZE, _SEGMENTS_START, _SEGMENTS_SIZE = slice(16, 24), slice(24, 32), slice(32, 40)
@@ -117,6 +119,7 @@ def read_program(path: Path) -> ReadProgram:
 
 def _forward(path: Path) -> tuple[Any, Any]:
     """The program and its method forward, the delegates' parts unread."""
+    module("executorch.exir._serialize._flatbuffer_program")
     from executorch.exir._serialize._flatbuffer_program import _flatbuffer_to_program  # type: ignore[import-untyped]  # ships no types
 
     header = read_header(path)
@@ -177,6 +180,8 @@ def _kernels(plan: Any) -> Iterator[str]:
 def _graphs(blobs: Iterable[bytes]) -> Iterator[Any]:
     """Each XNNPACK graph as JSON values, through the schema and the compiler that wrote it."""
     from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import _get_schema_bytes  # type: ignore[import-untyped]  # ships no types
+
+    module("executorch.exir._serialize._flatbuffer")
     from executorch.exir._serialize._flatbuffer import _flatc_decompile  # type: ignore[import-untyped]  # ships no types
 
     with tempfile.TemporaryDirectory() as name:

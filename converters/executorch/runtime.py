@@ -1,10 +1,12 @@
-"""ExecuTorch's own runtime, opened without the exporter that its module loads first."""
+"""ExecuTorch's runtime and reader, loaded without the exporter that their package loads first."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -15,22 +17,28 @@ _EXPORTER = "executorch.exir"
 
 def runtime() -> Any:
     """The runtime, as `executorch.runtime.Runtime.get()` gives it."""
-    return take("executorch runtime", _without_exporter, _whole).value
+    return module("executorch.runtime").Runtime.get()
 
 
-def _whole() -> Any:
-    return importlib.import_module("executorch.runtime").Runtime.get()
+def module(name: str) -> Any:
+    """A module of ExecuTorch's that needs no exporter, of which the runtime uses the class of one warning."""
+
+    def short() -> Any:
+        with _stand_in():
+            return importlib.import_module(name)
+
+    return take("executorch runtime", short, lambda: importlib.import_module(name)).value
 
 
-def _without_exporter() -> Any:
-    """The exporter is loaded for the class of one warning: a stand-in package gives that and nothing else."""
-    stand_in = ModuleType(_EXPORTER)
-    package = importlib.util.find_spec("executorch")
-    places = package.submodule_search_locations if package else None
-    stand_in.__path__ = [f"{place}/exir" for place in places or ()]
-    there = sys.modules.setdefault(_EXPORTER, stand_in)
+@contextlib.contextmanager
+def _stand_in() -> Iterator[None]:
+    """While importing, a package in the exporter's place: its modules are found, nothing of it runs."""
+    package, found = ModuleType(_EXPORTER), importlib.util.find_spec("executorch")
+    places = found.submodule_search_locations if found else None
+    package.__path__ = [f"{place}/exir" for place in places or ()]
+    there = sys.modules.setdefault(_EXPORTER, package)
     try:
-        return _whole()
+        yield
     finally:
-        if there is stand_in:
+        if there is package:
             del sys.modules[_EXPORTER]

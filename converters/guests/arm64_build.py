@@ -21,10 +21,8 @@ from .debian import DebianPackage, unpack
 EMULATOR, COMPILER, SYSROOT = "trixie-amd64", "bookworm-amd64", "bookworm-arm64"
 MANYLINUX = ("2_34", "2_28", "2_27", "2_17")
 DEFINITIONS = ("C10_USING_CUSTOM_GENERATED_MACROS", "ET_EVENT_TRACER_ENABLED", "ET_USE_THREADPOOL")
-GUEST_PYTHON = (
-    3,
-    11,
-)  # its bytecode is that of any machine, and this Python writes it in a tenth of the time
+# its bytecode is that of any machine, and this Python writes it in a tenth of the time
+GUEST_PYTHON = (3, 11)
 LIBRARIES = ("", "_kernels_optimized", "_kernels_quantized", "_backend_xnnpack", "_threadpool")
 
 
