@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .forked import fork_instead
+from .forked import fork_instead, leave
 from .hook import sitecustomize as hook
 
 LIMIT_S = 120.0  # of a command that has little to do, on a busy machine
@@ -222,10 +222,7 @@ def _child(arguments: list[str], box: Path, death: Death, work: Callable[[], int
     except BaseException:  # noqa: BLE001  # whatever came through is the fault that is looked for
         traceback.print_exc()
     finally:
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+        leave(code)
 
 
 def _limits() -> None:
