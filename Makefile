@@ -9,7 +9,7 @@ INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install --quiet
 
 NEWEST_INSTALL = $(subst $(BIN)/,$(NEWEST)/bin/,$(INSTALL))
 
-.PHONY: demo test readers newest fuzz bench lint format clean apk apk-test arm64
+.PHONY: demo test web-test readers newest fuzz bench lint format clean apk apk-test arm64
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
@@ -33,8 +33,13 @@ demo: $(VENV)/.run
 
 # Two workers, a file of tests at a time, so that what a file's tests share is made once; a thread each, so that they do not
 # wait for one another.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	$(PYTEST) --ignore=tests/web
+
+# The page in a real browser, as a bundle and as `benchmark --host web`. Needs chromium, nodejs, npm and openssl.
+web-test: $(VENV)/.test
+	$(PYTEST) tests/web
 
 # Every kind of file in other people's tools, whose environments are made in build/readers (docs/readers.md).
 readers: $(VENV)/.test
