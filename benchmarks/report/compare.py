@@ -14,7 +14,7 @@ Change = Literal["faster", "slower", "same", "new", "gone"]
 
 @dataclass(frozen=True, slots=True)
 class LatencyChange:
-    """One file then and now; ratio is new over old."""
+    """One file then and now; ratio is new over old. doubted: one of the two latencies is invalid."""
 
     title: str
     file: str
@@ -22,6 +22,7 @@ class LatencyChange:
     old_ms: float | None
     new_ms: float | None
     ratio: float | None
+    doubted: bool = False
 
     @property
     def size(self) -> float:
@@ -46,4 +47,5 @@ def _difference(title: str, file: str, now: PageRow | None, then: PageRow | None
     change: Change = (
         "faster" if now.high_ms < then.low_ms else "slower" if now.low_ms > then.high_ms else "same"
     )
-    return LatencyChange(title, file, change, then.median_ms, now.median_ms, now.median_ms / then.median_ms)
+    ratio, doubted = now.median_ms / then.median_ms, "invalid" in (now.verdict, then.verdict)
+    return LatencyChange(title, file, change, then.median_ms, now.median_ms, ratio, doubted)

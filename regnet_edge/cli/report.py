@@ -87,7 +87,8 @@ def command(
     else:
         _print_text(output, found.total, found.valid, changed)
     for d in too_slow:
-        click.echo(f"too slow: {d.file}, {d.old_ms:.3f} to {d.new_ms:.3f} ms ({d.title})", err=True)
+        doubt = "; one of the two is invalid, so measure again when it is calm" if d.doubted else ""
+        click.echo(f"too slow: {d.file}, {d.old_ms:.3f} to {d.new_ms:.3f} ms ({d.title}){doubt}", err=True)
     if too_slow:
         sys.exit(1)
 

@@ -246,6 +246,13 @@ def test_a_median_that_got_slower_by_more_than_allowed_ends_with_exit_code_1(
     assert (tmp_path / "r.html").exists()
 
 
+def test_what_an_invalid_latency_says_is_told_with_a_doubt(tmp_path: Path) -> None:
+    done = _compared(tmp_path, measured(1.2, "net-0-fp32.tflite"), "5")
+    assert done.exit_code == 1
+    assert done.stderr.count("; one of the two is invalid, so measure again when it is calm") == 1
+    assert "slower, one is invalid" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
 def test_results_of_another_device_are_not_taken_for_a_pass(tmp_path: Path) -> None:
     other = [replace(m, device=replace(m.device, label="another")) for m in measured()]
     done = _compared(tmp_path, other, "5")
