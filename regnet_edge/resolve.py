@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from regnet_edge import codec
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.errors import UsageError, WeightsError
-from regnet_edge.files import sha256_of
 from regnet_edge.provenance import Origin, Provenance
 from regnet_edge.reading import UnreadableError, read_json_object, read_text
 from regnet_edge.request import ModelSpec, Preprocessing, WeightsRef
@@ -299,14 +298,14 @@ def file_weights(weights: str, section: str = "") -> WeightsRef:
 
     Raises WeightsError where there is none.
     """
-    from regnet_edge.weights.checkpoint import INDEX
+    from regnet_edge.weights.checkpoint import INDEX, sha256
     from regnet_edge.weights.packages import locate
 
     file = locate(weights)
     if not file.exists():
         raise WeightsError(f"no checkpoint at {weights}; check --weights")
-    whole = file.parent if file.name.endswith(INDEX) else file  # of a sharded one every part counts
-    return WeightsRef("file", os.path.abspath(whole), sha256_of(whole), section=section)
+    whole = file.parent if file.name.endswith(INDEX) else file  # one in parts is its folder
+    return WeightsRef("file", os.path.abspath(whole), sha256(file), section=section)
 
 
 def read_labels(source: str) -> tuple[str, ...]:
@@ -334,6 +333,7 @@ def load(spec: ModelSpec, weights: str = "") -> RegNet:
     from regnet_edge import shipped
     from regnet_edge import weights as checkpoints
     from regnet_edge.model import build_latency_subject
+    from regnet_edge.weights.checkpoint import sha256
 
     if spec.weights.kind == "untrained":
         return build_latency_subject(spec.config, seed=spec.weights.seed)
@@ -341,7 +341,7 @@ def load(spec: ModelSpec, weights: str = "") -> RegNet:
     path = Path(weights) if weights else path
     if not path.exists():
         raise WeightsError(f"the weights of {spec.name} are not at {path}; say where with --weights FILE")
-    if sha256_of(path) != spec.weights.sha256:
+    if sha256(path) != spec.weights.sha256:
         raise WeightsError(f"{path} is not the checkpoint that {spec.name} was made from (sha256 differs)")
     return checkpoints.read(
         path, spec.config, new_head=spec.weights.new_head, section=spec.weights.section

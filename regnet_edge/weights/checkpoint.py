@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regnet_edge.errors import UsageError, WeightsError
-from regnet_edge.files import replacing
+from regnet_edge.files import replacing, sha256_of
 from regnet_edge.reading import UnreadableError, parse_json_object, read_json_object, require_ordinary
 from regnet_edge.weights import foreign
 from regnet_edge.weights.sections import Section, choose, facts, sections
@@ -134,8 +135,27 @@ def inside(path: Path) -> Path:
     raise WeightsError(f"{path} is a folder without model.safetensors or pytorch_model.bin; give the file")
 
 
-def _read_shards(index: Path) -> dict[str, Tensor]:
-    """The tensors of all parts that an index names."""
+def files(path: Path) -> list[Path]:
+    """The files that hold a checkpoint: itself, or its index and the parts that this names."""
+    path = inside(path)
+    return [path, *_parts(path)] if path.name.endswith(INDEX) else [path]
+
+
+def sha256(path: Path) -> str:
+    """Hex sha256 of a checkpoint; one in parts counts as its files with their names, not what lies beside.
+
+    Links are followed, because the hub's cache is made of them.
+    """
+    whole = files(path)
+    if len(whole) == 1:
+        return sha256_of(whole[0])
+    digest = hashlib.sha256()
+    for file in whole:
+        digest.update(f"{file.name}\0{sha256_of(file)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _parts(index: Path) -> list[Path]:
     try:
         names = sorted(set(read_json_object(index)["weight_map"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -148,9 +168,13 @@ def _read_shards(index: Path) -> dict[str, Tensor]:
             f"{index} is the index of a checkpoint in {len(names)} parts, and {missing[0]} is not beside it; "
             "fetch every part"
         )
+    return [index.parent / str(name) for name in names]
+
+
+def _read_shards(index: Path) -> dict[str, Tensor]:
+    """The tensors of all parts that an index names."""
     found: dict[str, Tensor] = {}
-    for name in names:
-        part = index.parent / str(name)
+    for part in _parts(index):
         data = _read_safetensors(part)[0] if part.suffix == SAFETENSORS else _read_pickle(part)
         if isinstance(data, dict):
             found.update(data)

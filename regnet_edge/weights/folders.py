@@ -132,16 +132,12 @@ def crop_fraction(how: Preprocessing) -> float:
 
 def card(about: ModelSpec, library: str) -> str:
     """A model card: front matter as the hub reads it, and what is known of the model, by whom."""
-    word = about.licence.split(" ")[0].lower()
-    licence = [f"license: {word}"] if word in _LICENCES else []
-    if word and not licence:
-        licence = ["license: other", f"license_name: {json.dumps(about.licence)}"]
     how, counts = about.preprocessing, about.complexity
     rows = [f"| {name} | {origin} |" for name, origin in about.provenance.items()]
     return "\n".join(
         [
             "---",
-            *licence,
+            *_licence(about.licence),
             f"library_name: {library}",
             "pipeline_tag: image-classification",
             "tags: [image-classification, regnet]",
@@ -160,6 +156,15 @@ def card(about: ModelSpec, library: str) -> str:
             "",
         ]
     )
+
+
+def _licence(stated: str) -> list[str]:
+    """The lines of the front matter; behind the name there may be an address in brackets."""
+    name, _, link = stated.removesuffix(")").partition(" (")
+    if not name or name.lower() in _LICENCES:
+        return [f"license: {name.lower()}"] if name else []
+    named = ["license: other", f"license_name: {json.dumps(name)}"]
+    return [*named, f"license_link: {json.dumps(link)}"] if link else named
 
 
 def _json(data: Mapping[str, Any]) -> str:

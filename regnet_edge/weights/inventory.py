@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from regnet_edge import published
 from regnet_edge.errors import WeightsError
-from regnet_edge.files import sha256_of, size_of
+from regnet_edge.files import size_of
 from regnet_edge.weights import checkpoint, fit, foreign_nets, layouts, packages
 from regnet_edge.weights.checkpoint import Checkpoint, CheckpointContents
 from regnet_edge.weights.opened import described
@@ -54,12 +54,12 @@ class Inventory:
 def inventory(reference: str) -> Inventory:
     """Everything in a file, a folder or a package's weights; WeightsError where it is no checkpoint."""
     found = checkpoint.contents(packages.locate(reference))
-    sha256 = sha256_of(found.path)
+    sha256 = checkpoint.sha256(found.path)
     known = published.by_sha256(sha256)
     said, refused = _said(reference, found)
     return Inventory(
         str(found.path),
-        size_of(found.path),
+        sum(map(size_of, checkpoint.files(found.path))),
         sha256,
         known.reference if known else "",
         tuple(map(_network, found.sections)),

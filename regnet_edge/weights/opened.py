@@ -135,8 +135,18 @@ def _beside(path: Path, layout: Layout) -> Iterator[Said]:
             yield huggingface.of_hf_processor(processor, where, huggingface.OF_REGNET)
     else:
         return
-    if licence := _front_matter(path.parent / "README.md").get("license"):
-        yield Said(Origin("file", "README.md"), licence=str(licence))
+    if licence := _licence(_front_matter(path.parent / "README.md")):
+        yield Said(Origin("file", "README.md"), licence=licence)
+
+
+def _licence(front: Mapping[str, Any]) -> str:
+    """What a model card is under; one that is none of the hub's words has `other` there, and a name."""
+    words = front.get("license") or ""
+    words = ", ".join(map(str, words)) if isinstance(words, list) else str(words)
+    name, link = (str(front.get(f"license_{key}") or "") for key in ("name", "link"))
+    if words != "other" or not name:
+        return words
+    return f"{name} ({link})" if link else name
 
 
 def _front_matter(card: Path) -> Mapping[str, Any]:

@@ -58,6 +58,13 @@ def test_transformers_makes_the_same_of_the_same_picture(tmp_path: Path, mode: s
     assert (again.config, again.labels, again.licence) == (TINY, NAMES, "mit")
 
 
+@pytest.mark.parametrize("licence", ["mit", "seer-license", "a licence (https://example.org/A)"])
+def test_a_model_cards_licence_is_read_by_its_own_name(tmp_path: Path, licence: str) -> None:
+    weights.write(build_latency_subject(TINY), tmp_path / "net", "hf", spec_of(TINY, licence=licence))
+    again = resolve.resolve(ModelChoice(weights=str(tmp_path / "net")))[0]
+    assert (again.licence, again.provenance.licence.by) == (licence, "README.md")
+
+
 @pytest.mark.parametrize("mode", ["center", "squash", "border"])
 @pytest.mark.parametrize(("act", "channels"), [("relu", 3), ("silu", 1)])
 def test_timm_makes_the_same_of_the_same_picture(tmp_path: Path, act: str, channels: int, mode: str) -> None:
@@ -93,6 +100,14 @@ def test_the_model_card_says_licence_pictures_and_who_said_so(tmp_path: Path) ->
         ("mit", {"license": "mit"}),
         ("cc-by-nc-4.0 (https://example.org/LICENSE)", {"license": "cc-by-nc-4.0"}),
         ("seer-license", {"license": "other", "license_name": "seer-license"}),
+        (
+            "a licence (https://example.org/A)",
+            {
+                "license": "other",
+                "license_name": "a licence",
+                "license_link": "https://example.org/A",
+            },
+        ),
         ("", {}),
     ]:
         text = folders.card(spec_of(TINY, licence=licence), "transformers")

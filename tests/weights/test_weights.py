@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import urllib.error
 from collections import OrderedDict
@@ -15,12 +16,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from regnet_edge import weights, zoo
+from regnet_edge import resolve, weights, zoo
 from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.errors import RegNetEdgeError, ToolError, UnknownNameError, UsageError, WeightsError
 from regnet_edge.labels import imagenet_labels
 from regnet_edge.model import RegNet, build_latency_subject, fold_batch_norm
+from regnet_edge.resolve import ModelChoice
 from regnet_edge.weights import layouts
+from regnet_edge.weights.inventory import inventory
 
 torch.set_num_threads(1)
 
@@ -376,6 +379,32 @@ def test_hugging_face_names_find_a_cached_snapshot_or_a_folder(caches: Path, y_n
         assert weights.read(f"hf:{name}").layout == "hf"
     weights.write(y_net, caches / "mine", "hf")
     assert weights.read(f"hf:{caches / 'mine'}").model == "regnety_200mf"
+
+
+def test_a_checkpoint_in_parts_of_the_hubs_links_is_one_checkpoint(caches: Path, y_net: RegNet) -> None:
+    names = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    snapshot = cached(caches, "me/parts")
+    weights.write(y_net, caches / "whole.safetensors", "hf")
+    made = load_file(caches / "whole.safetensors")
+    blobs = snapshot.parent.parent / "blobs"
+    blobs.mkdir()
+    weight_map = {key: names["ab"[i % 2]] for i, key in enumerate(made)}
+    for blob, name in names.items():
+        part = {key: made[key] for key, inside in weight_map.items() if inside == name}
+        save_file(part, blobs / blob)
+        (snapshot / name).symlink_to(Path("../../blobs") / blob)
+    (blobs / "index").write_text(json.dumps({"weight_map": weight_map}))
+    (snapshot / "model.safetensors.index.json").symlink_to(Path("../../blobs/index"))
+    spec = resolve.resolve(ModelChoice(model="regnety_200mf", weights="hf:me/parts"))[0]
+    found = inventory("hf:me/parts")
+    assert found.sha256 == spec.weights.sha256
+    assert found.bytes == sum(p.stat().st_size for p in blobs.iterdir())
+    (snapshot / "README.md").write_text("changed beside it")
+    assert torch.equal(resolve.load(spec).head.weight, y_net.head.weight)
+    part = load_file(blobs / "b")
+    save_file({key: value * 0 for key, value in part.items()}, blobs / "b")
+    with pytest.raises(WeightsError, match=r"is not the checkpoint that .* was made from"):
+        resolve.load(spec)
 
 
 def test_what_is_neither_cached_nor_reachable_gets_one_sentence(caches: Path) -> None:
