@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .. import Floats
 
 METHOD = "forward"
-UINT8, FLOAT = 0, 6  # of ExecuTorch's ScalarType
+TYPES = {0: "uint8", 5: "float16", 6: "float32"}  # by ExecuTorch's ScalarType
 
 
 def opened(path: Path) -> OpenedFile:
@@ -31,23 +31,25 @@ def opened(path: Path) -> OpenedFile:
     refuse(path)
     method = loaded(program)
     with quiet():
-        shapes, raw = _inputs(path, method)
-        image = ImageInput.of(path, shapes, "NCHW", raw=raw)
+        shapes, kind = _inputs(path, method)
+        image = ImageInput.of(path, shapes, "NCHW", raw=kind == "uint8")
     if image.batch > 1 and takes_fewer(path):
         image = replace(image, batch=0, most=image.batch)
 
     def forward(images: Floats) -> Floats:
-        return execute(method, images.astype("uint8") if raw else images)
+        return execute(method, images.astype(kind))
 
     ours = any(name.startswith(NAMESPACE) for name in program.method_names)
     return OpenedFile(path, image, forward, metadata(path) if ours else {})
 
 
-def _inputs(path: Path, method: Any) -> tuple[list[tuple[int, ...]], bool]:
-    """(shape of each input, whether they take pixels)."""
+def _inputs(path: Path, method: Any) -> tuple[list[tuple[int, ...]], str]:
+    """(shape of each input, the type of all)."""
     described = method.metadata
     tensors = [described.input_tensor_meta(i) for i in range(described.num_inputs())]
-    kinds = {tensor.dtype() for tensor in tensors}
-    if not kinds <= {UINT8} and not kinds <= {FLOAT}:
-        raise ArtifactError(f"the input of {path} is of no image's type; only float32 and uint8 are given")
-    return [tuple(tensor.sizes()) for tensor in tensors], kinds == {UINT8}
+    shapes = [tuple(tensor.sizes()) for tensor in tensors]
+    kinds = {TYPES.get(tensor.dtype()) for tensor in tensors} or {"float32"}
+    kind = kinds.pop()
+    if kinds or kind is None:
+        raise ArtifactError(f"the input of {path} is of no image's type; only floats and uint8 are given")
+    return shapes, kind

@@ -146,6 +146,13 @@ def print_tried(tried: Sequence[Tried[Any]], budget: Budget, name: Callable[[Any
         click.echo(f"  {name(t.choice)}  {i.predicted_ms:.2f} ms, at most {i.high_ms:.2f}; measured {seen}")
     chosen = pick(tried, budget)
     if chosen is None:
-        click.echo("none of them keeps to the budget when measured; lower --budget-ms for the search")
+        click.echo(_why_none(tried))
     else:
         click.echo(f"pick {name(chosen.choice)}: {chosen.path}")
+
+
+def _why_none(tried: Sequence[Tried[Any]]) -> str:
+    measured = [t.latency for t in tried if t.latency is not None]
+    if measured and not any(latency.valid for latency in measured):
+        return "none of them has a latency to believe; measure again when the machine is quiet"
+    return "none of them keeps to the budget when measured; lower --budget-ms for the search"

@@ -84,8 +84,9 @@ def _print(file: Path, target: str, held: Contents, stages: dict[str, Complexity
     for weight in held.weights:
         click.echo(f"  weights  {_weight(weight)}")
     if held.structure.delegated_ops is not None:
-        parts = held.structure.partitions or 0
-        click.echo(f"  delegate XNNPACK takes {held.structure.delegated_ops} ops in {parts} partitions")
+        taken, parts = held.structure.delegated_ops, held.structure.partitions or 0
+        pieces = f"{parts} partition{'s' if parts != 1 else ''}"
+        click.echo(f"  delegate XNNPACK takes {taken} ops in {pieces}")
     if held.outside:
         click.echo("  outside  " + ", ".join(f"{n} {kind}" for kind, n in _most(held.outside)))
     for remark in held.remarks:

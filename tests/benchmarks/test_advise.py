@@ -26,6 +26,7 @@ from regnet_edge.benchmarks.law.study import fit_split
 from regnet_edge.benchmarks.record.measurement import Measurement
 from regnet_edge.benchmarks.record.results import write_line
 from regnet_edge.benchmarks.workbench import Bench, Files
+from regnet_edge.cli._advice import print_tried
 from regnet_edge.complexity import complexity
 from regnet_edge.config import AnyNetConfig
 from regnet_edge.design_space.sampling import Regime, sample_anynets
@@ -166,13 +167,17 @@ def test_where_nothing_holds_nothing_is_picked(choices: list[AdvisedNet]) -> Non
     assert pick(try_out(top, honest.build, honest.measure), small) is None
 
 
-def test_a_disturbed_measurement_decides_nothing(choices: list[AdvisedNet]) -> None:
+def test_a_disturbed_measurement_decides_nothing(
+    choices: list[AdvisedNet], capsys: pytest.CaptureFixture[str]
+) -> None:
     bench = Shop()
     top = finalists(choices)[:1]
     bench.device = replace(bench.device, disturbed=frozenset({f"{top[0].name}.tflite"}))
     tried = try_out(top, bench.build, bench.measure)
     assert tried[0].latency is not None
     assert pick(tried, BUDGET) is None
+    print_tried(tried, BUDGET, lambda c: c.name)
+    assert "measure again when the machine is quiet" in capsys.readouterr().out
 
 
 def test_the_command_shows_the_front_and_measures_before_it_picks(

@@ -195,6 +195,27 @@ def test_a_pte_whose_batch_is_bounded_takes_one_image(tmp_path: Path) -> None:
     assert engine.logits().shape == (1, 5)
 
 
+@pytest.mark.filterwarnings("ignore")  # ExecuTorch's exporter's own
+def test_a_pte_in_float16_is_given_float16(tmp_path: Path) -> None:
+    from executorch.exir import to_edge
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 2), torch.nn.Flatten(), torch.nn.Linear(196, 5))
+    module = module.eval().half()
+    images = np.random.default_rng(0).random((1, 3, 16, 16), np.float32)
+    given = torch.from_numpy(images).half()
+    path = tmp_path / "half.pte"
+    path.write_bytes(to_edge(torch.export.export(module, (given,))).to_executorch().buffer)
+    with torch.no_grad():
+        expected = module(given).float().numpy()
+    assert np.allclose(target("executorch").opened(path).run(images), expected, atol=2e-3)
+    engine = kind("executorch")({"threads": 1, "accelerator": "cpu"})
+    engine.load(str(path))
+    engine.feed(images)
+    engine.run()
+    assert np.allclose(engine.logits(), expected, atol=2e-3)
+
+
 def test_timing_a_package_where_there_is_no_core_ml_says_what_can_be_done() -> None:
     if sys.platform == "darwin":
         pytest.skip("Core ML is here")

@@ -20,7 +20,7 @@ from . import Engine, in_layout, pixels_in_layout, row
 NATIVE = "native_call_"  # an operator of ExecuTorch's own kernels
 COREML = "CoreMLBackend"  # how a program names that delegate
 EXPORTER = "executorch.exir"  # which the runtime imports for the class of a warning
-UINT8 = 0  # of ExecuTorch's ScalarType
+UINT8, FLOAT16 = 0, 5  # of ExecuTorch's ScalarType
 
 
 class ExecuTorchEngine(Engine):
@@ -45,8 +45,9 @@ class ExecuTorchEngine(Engine):
 
     def feed(self, image: Any) -> None:
         told = self.method.metadata.input_tensor_meta(0)
-        fit = pixels_in_layout if told.dtype() == UINT8 else in_layout
-        self.inputs = [self.torch.from_numpy(np.ascontiguousarray(fit(image, told.sizes())))]
+        given = (pixels_in_layout if told.dtype() == UINT8 else in_layout)(image, told.sizes())
+        kind = np.float16 if told.dtype() == FLOAT16 else given.dtype
+        self.inputs = [self.torch.from_numpy(np.ascontiguousarray(given, kind))]
 
     def run(self) -> None:
         self.out = self.method.execute(self.inputs)
