@@ -280,6 +280,10 @@ def stages_of(config: AnyNetConfig, text: str) -> tuple[str, ...]:
     if words == ["features"]:
         return tuple(known)
     for word in words:
+        if word in ("logits", "features"):
+            raise UsageError(
+                f"--output {word} stands alone; leave out the others, or name stages only: {', '.join(known)}"
+            )
         if word not in known:
             raise UsageError(
                 f"this network has no output {word!r}; choose logits, features or stages: {', '.join(known)}"

@@ -34,12 +34,13 @@ def own_fields(target: str, typed: Mapping[str, Any]) -> dict[str, Option]:
     found: dict[str, Option] = {}
     for own in _declared():
         value = typed[_name(own)]
-        if value in (None, own.default):
+        if value is None or value is False:  # not typed; the default's own word is refused elsewhere too
             continue
         if own.target != target:
             said = own.flag if isinstance(value, bool) else f"{own.flag} {value}"
             raise UsageError(f"{said} is for target {own.target} only; add --target {own.target}")
-        found[own.field] = value
+        if value != own.default:
+            found[own.field] = value
     return found
 
 

@@ -24,7 +24,7 @@ from regnet_edge.converters.worker import check_structure
 from regnet_edge.data import Images
 from regnet_edge.errors import UsageError
 from regnet_edge.model import build_latency_subject
-from regnet_edge.request import ExportRequest, ModelSpec, Preprocessing, WeightsRef
+from regnet_edge.request import ExportRequest, ModelSpec, Preprocessing, WeightsRef, stages_of
 from regnet_edge.weights import layouts
 
 SMALL = AnyNetConfig((Stage(1, 16, 8, 1.0), Stage(1, 24, 8, 1.0)), stem_width=8, se_ratio=0.25, num_classes=7)
@@ -94,6 +94,7 @@ def test_a_stage_s_result_is_timm_s_and_torchvision_s():
     ("asked", "words"),
     [
         (lambda: request("onnx", "fp32", "s5"), "no output 's5'"),
+        (lambda: stages_of(SMALL, "s1,logits"), "--output logits stands alone"),
         (lambda: request("onnx", "fp32", "s2", "s1"), "once and in order"),
         (lambda: request("onnx", "fp32", "s1", embed=("softmax",)), "about logits"),
         (lambda: request("coreml", "fp32", "s1", options={"classifier": True}), "needs logits"),

@@ -129,6 +129,7 @@ def test_doctor_looks_at_what_it_needs(
         (("-t", "toy", "-p", "int8"), "target toy has no precision int8; it has fp32"),
         (("-t", "toy", "--toy-note", "two words"), "--toy-note is one word; leave out its spaces"),
         (("-t", "onnx", "--toy-note", "x"), "--toy-note x is for target toy only; add --target toy"),
+        (("-t", "toy", "--opset", "18"), "--opset 18 is for target onnx only; add --target onnx"),
         (("--toy-note", "x"), "--toy-note x is for target toy only; add --target toy"),
     ],
 )
