@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -23,6 +22,7 @@ import click
 from regnet_edge.artifact import Artifact
 from regnet_edge.errors import MeasurementError, RegNetEdgeError, UsageError
 from regnet_edge.programs import finished
+from regnet_edge.temporary import TemporaryFolder
 
 from .hosts import Host, HostOptions, open_host
 from .plan import Plan, Trial, trials
@@ -157,7 +157,7 @@ def agreeing(medians_ms: Sequence[float], share: float) -> tuple[int, int]:
 def tool_median_ms(bench: SelfTest, runs: int = 300) -> float:
     """The median that litert-benchmark gives, pinned to the same CPU."""
     tool = Path(sys.executable).with_name("litert-benchmark")
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder() as folder:
         report = Path(folder) / "report.json"
         argv = [
             str(tool), "--model", str(bench.trial.artifact.path), "--num_runs", str(runs),

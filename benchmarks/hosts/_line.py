@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Protocol, TypeVar
 from regnet_edge import codec
 from regnet_edge.errors import DeviceError, MeasurementError
 from regnet_edge.reading import UnreadableError, parse_json_object
+from regnet_edge.temporary import TemporaryFolder
 
 from ..plan import Job
 from ..record.measurement import Device, Transport
@@ -83,9 +83,7 @@ class PythonHost:
     transport: Transport
     where: str
     _runner: str = ""
-    _folder: tempfile.TemporaryDirectory[str] = field(
-        default_factory=lambda: tempfile.TemporaryDirectory(prefix="regnet-edge-")
-    )
+    _folder: TemporaryFolder = field(default_factory=TemporaryFolder)
 
     def device(self) -> Device:
         """As the machine's /proc and /sys tell."""

@@ -8,16 +8,15 @@ from __future__ import annotations
 import io
 import os
 import shlex
-import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from regnet_edge.errors import DeviceError, UsageError
+from regnet_edge.temporary import TemporaryFolder
 
 from . import HostOptions
 from ._line import Finished, PythonHost, closing, finish
@@ -40,7 +39,7 @@ class SshLine:
     destination: str
     port: int | None = None
     options: tuple[str, ...] = ()
-    control: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="re-ssh-")))
+    control: TemporaryFolder = field(default_factory=TemporaryFolder)
     folder: str = ""
 
     @property
@@ -51,7 +50,7 @@ class SshLine:
     def argv(self, *words: str) -> list[str]:
         """An ssh command line that runs the words there."""
         port = ["-p", str(self.port)] if self.port else []
-        control = ["-o", f"ControlPath={self.control}/%C"]
+        control = ["-o", f"ControlPath={self.control.name}/%C"]
         return ["ssh", *OPTIONS, *control, *port, *self.options, "--", self.destination, *words]
 
     def run(self, argv: Sequence[str], *, timeout_s: float, given: str = "") -> Finished:
@@ -97,7 +96,7 @@ class SshLine:
             closing(lambda: self.run(["rm", "-rf", self.folder], timeout_s=60.0))
         command = self.argv()
         closing(lambda: finish([command[0], "-O", "exit", *command[1:]], timeout_s=30.0))
-        shutil.rmtree(self.control, ignore_errors=True)
+        self.control.cleanup()
 
 
 def packed(folder: Path) -> bytes:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import secrets
-import shutil
-import tempfile
 import threading
 import time
 import webbrowser
@@ -22,6 +20,7 @@ from typing import Any
 from regnet_edge import codec
 from regnet_edge.errors import DeviceError, MeasurementError, RegNetEdgeError, UsageError
 from regnet_edge.reading import JsonObject
+from regnet_edge.temporary import TemporaryFolder
 
 from ..plan import Job
 from ..record.measurement import Device
@@ -181,7 +180,7 @@ class WebHost:
     site: Site
     meeting: Meeting
     server: Server
-    folder: Path
+    folder: TemporaryFolder
     wait_s: float
 
     def device(self) -> Device:
@@ -216,7 +215,7 @@ class WebHost:
         if self.meeting.key:
             time.sleep(min(FAREWELL_S, 1.0))
         self.server.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.cleanup()
 
 
 def connect(rest: str, options: HostOptions) -> WebHost:
@@ -224,7 +223,8 @@ def connect(rest: str, options: HostOptions) -> WebHost:
     if options.site is None:
         raise UsageError("--host web serves pages; nobody has said which")
     port = port_of(rest)
-    folder = Path(tempfile.mkdtemp(prefix="regnet-edge-"))
+    own = TemporaryFolder()
+    folder = Path(own.name)
     try:
         address = own_address()
         certificate = self_signed(folder, address) if options.https else None
@@ -232,13 +232,13 @@ def connect(rest: str, options: HostOptions) -> WebHost:
         meeting = Meeting(secrets.token_urlsafe(12), check_against_schema(), options.tell)
         server = Server(port, site.files, meeting.post, certificate)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        own.cleanup()
         raise
     scheme = "https" if options.https else "http"
     invite(f"{scheme}://{address}:{server.port}/#token={meeting.token}", options)
     if options.open_browser:
         open_here(f"{scheme}://127.0.0.1:{server.port}/#token={meeting.token}")
-    return WebHost(site, meeting, server, folder, options.wait_s)
+    return WebHost(site, meeting, server, own, options.wait_s)
 
 
 def port_of(text: str) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from regnet_edge.artifact import Artifact
 from regnet_edge.converters.profiled import TimedOp, profiled
 from regnet_edge.errors import UsageError
+from regnet_edge.temporary import TemporaryFolder
 
 from ..hosts import Host
 from ..hosts._line import PythonHost
@@ -39,7 +39,7 @@ def take(artifact: Artifact, host: Host, passes: Passes = Passes()) -> Profile:
             "install both in Termux with its sshd and give --host ssh://"
         )
     door = profiled(artifact)
-    with tempfile.TemporaryDirectory(prefix="regnet-edge-") as folder:
+    with TemporaryFolder() as folder:
         pieces = door.pieces(artifact, Path(folder))
         told = tuple(PieceJob(p.name, host.push(p.path)) for p in pieces)
         seen = host.profile(_job(artifact, host, told, passes))

@@ -7,7 +7,6 @@ devices run it; elsewhere whoever runs Core ML packages runs that package.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from regnet_edge.artifact import Structure
 from regnet_edge.errors import ArtifactError, ConversionError
 from regnet_edge.request import Precision
+from regnet_edge.temporary import TemporaryFolder
 
 from .. import target
 from .file import delegated, delegates, read_program
@@ -57,7 +57,7 @@ def package(path: Path) -> Iterator[Path]:
     blobs = delegated(path, BACKEND)
     if len(blobs) != 1:
         raise ArtifactError(f"{path} holds {len(blobs)} Core ML programs, not one; convert the model again")
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder() as folder:
         executorchcoreml.unflatten_directory_contents(blobs[0], folder)
         found = next(Path(folder).rglob(_PACKAGE), None)
         if found is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO
 
 from regnet_edge.artifact import Structure
 from regnet_edge.errors import ArtifactError
+from regnet_edge.temporary import TemporaryFolder
 
 from .runtime import module
 
@@ -184,7 +184,7 @@ def _graphs(blobs: Iterable[bytes]) -> Iterator[Any]:
     module("executorch.exir._serialize._flatbuffer")
     from executorch.exir._serialize._flatbuffer import _flatc_decompile  # type: ignore[import-untyped]  # ships no types
 
-    with tempfile.TemporaryDirectory() as name:
+    with TemporaryFolder() as name:
         folder = Path(name)
         schema, binary = folder / "schema.fbs", folder / "graph.bin"
         schema.write_bytes(_get_schema_bytes())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from regnet_edge.artifact import Artifact
 from regnet_edge.errors import ToolError, UnknownNameError, UsageError
 from regnet_edge.programs import finished
+from regnet_edge.temporary import TemporaryFolder
 
 from ..embed import given
 from . import environments
@@ -90,7 +90,7 @@ class Emulated:
         self.check(artifact)
         batch = artifact.request.batch
         whole = np.concatenate([images, np.repeat(images[-1:], -len(images) % batch, axis=0)])
-        with tempfile.TemporaryDirectory() as folder:
+        with TemporaryFolder() as folder:
             if artifact.request.target == "executorch":
                 found = self._pte(artifact.path, whole, batch, Path(folder))
             else:

@@ -14,7 +14,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from regnet_edge.errors import ToolError, UsageError
 from regnet_edge.programs import finished
+from regnet_edge.temporary import TemporaryFolder
 
 from . import environments
 from .arm64 import DEFAULT_CPU, NAME
@@ -70,7 +70,7 @@ def emulated_board(cpu: str = DEFAULT_CPU, port: int = 0) -> Iterator[EmulatedBo
     """
     there = environments.require(NAME).path
     _require_able()
-    with tempfile.TemporaryDirectory(prefix="regnet-edge-board-") as folder:
+    with TemporaryFolder() as folder:
         board = EmulatedBoard(_free(port), Path(folder), cpu)
         _furnish(board)
         log = board.folder / "log"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 
 from regnet_edge.errors import ArtifactError, UsageError
+from regnet_edge.temporary import TemporaryFolder
 
 from . import environments
 
@@ -20,7 +20,7 @@ def sentence(file: Path) -> str:
     """What the analyzer says, in a sentence; raises ToolError where its environment is missing."""
     if file.suffix != ".tflite":
         raise UsageError(f"--gpu is about TFLite's GPU delegate, and {file.name} is no .tflite file")
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder() as folder:
         said = Path(folder) / "said.txt"
         environments.run(ENVIRONMENT, Path(__file__).with_name("script_gpu.py"), str(file), str(said))
         told = said.read_text(encoding="utf-8")

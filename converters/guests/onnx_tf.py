@@ -6,9 +6,10 @@ split into one convolution a group, which is slow; the sidecar's structure shows
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from pathlib import Path
+
+from regnet_edge.temporary import TemporaryFolder
 
 from .. import INPUT_NAME, OUTPUT_NAME, Source
 from . import environments
@@ -20,7 +21,7 @@ OPSET, IR_VERSION = 13, 8  # the newest that onnx-tf 1.10 reads
 
 def file_of(source: Source) -> bytes:
     """The fp32 file's bytes; raises ToolError where the environment is missing or its tools fail."""
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder() as folder:
         model, out = Path(folder) / "model.onnx", Path(folder) / "model.tflite"
         _export(source, model)
         environments.run(ENVIRONMENT, Path(__file__).with_name("script_onnx_tf.py"), str(model), str(out))

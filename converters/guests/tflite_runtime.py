@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regnet_edge.artifact import Artifact
 from regnet_edge.errors import UsageError
+from regnet_edge.temporary import TemporaryFolder
 
 from ..embed import given
 from . import environments
@@ -38,7 +38,7 @@ class TFLiteRuntime:
         plain = images.transpose(0, 2, 3, 1)
         nhwc = given(images, artifact.request) if artifact.request.takes_pixels else plain
         whole = np.concatenate([nhwc, np.repeat(nhwc[-1:], -len(nhwc) % batch, axis=0)])
-        with tempfile.TemporaryDirectory() as folder:
+        with TemporaryFolder() as folder:
             seen, found = Path(folder) / "images.npy", Path(folder) / "logits.npy"
             np.save(seen, np.ascontiguousarray(whole))
             script = Path(__file__).with_name("script_tflite_runtime.py")

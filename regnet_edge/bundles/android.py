@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from regnet_edge.bundles import apk, layout, signing
 from regnet_edge.bundles.apk import Marker
 from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.files import replacing
+from regnet_edge.temporary import TemporaryFolder
 
 ABIS = ("arm64-v8a", "x86_64")
 PROJECT = Path("apps/android")
@@ -82,7 +82,7 @@ def make(
         raise UsageError(f"{base} is built for {stated.abi}, not for {abi}; give another --base or no --abi")
     for artifact in artifacts:
         check_runtime(artifact, stated, force=force)
-    with tempfile.TemporaryDirectory(prefix="regnet-edge-") as folder:
+    with TemporaryFolder() as folder:
         content = Path(folder) / "content"
         layout.lay_out(artifacts, content, images=images, weights=weights, force=force)
         targets = {a.request.target for a in artifacts}

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from regnet_edge.errors import ToolError
 from regnet_edge.files import replacing
 from regnet_edge.programs import finished
+from regnet_edge.temporary import TemporaryFolder
 
 VERSION = "2.5.3"
 ENVIRONMENT_VARIABLE = "REGNET_EDGE_LITERT_JS"
@@ -62,7 +62,7 @@ def require(given: Path | None = None, progress: Progress = lambda _: None) -> P
     folder = home() / VERSION
     if given is None and _is_whole(folder):
         return folder
-    with tempfile.TemporaryDirectory() as scratch:
+    with TemporaryFolder() as scratch:
         source = given or Path(scratch)
         if given is None:
             progress(f"fetching LiteRT.js {VERSION} by npm (12 MB, once)")

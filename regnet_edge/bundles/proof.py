@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from regnet_edge.converters.proof.parity import Reference, compare, verify
 from regnet_edge.converters.run import convert
 from regnet_edge.errors import ArtifactError, RegNetEdgeError
 from regnet_edge.request import ExportRequest
+from regnet_edge.temporary import TemporaryFolder
 
 STEP = 1.01 / 255  # of a pixel: what two decoders and two roundings may differ by
 
@@ -108,7 +108,7 @@ def _definition(path: Path, how: Rebuilding) -> tuple[Parity | None, str]:
 def _remade(artifact: Artifact, weights: str) -> str:
     """Whether the same request makes the same bytes here; else which tools are of another version."""
     request = _with_weights(artifact.request, weights)
-    with tempfile.TemporaryDirectory(prefix="regnet-edge-") as folder:
+    with TemporaryFolder() as folder:
         try:
             [outcome] = convert([request], Path(folder))
         except RegNetEdgeError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import platformdirs
 from regnet_edge.bundles import apk
 from regnet_edge.errors import ToolError, UsageError
 from regnet_edge.programs import finished
+from regnet_edge.temporary import TemporaryFolder
 
 PASSWORD = "REGNET_EDGE_KEYSTORE_PASSWORD"  # noqa: S105  # the name of a variable
 DEBUG_PASSWORD = "android"  # noqa: S105  # what every debug keystore has; it protects nothing
@@ -58,7 +58,7 @@ def release_key(keystore: Path) -> Key:
 
 def signed(entries: Mapping[str, bytes], out: Path, key: Key) -> None:
     """Write the entries as a package signed by v2 and v3, its alignment checked after signing."""
-    with tempfile.TemporaryDirectory(prefix="regnet-edge-") as folder:
+    with TemporaryFolder() as folder:
         unsigned = Path(folder) / "unsigned.apk"
         apk.write(entries, unsigned)
         alias = ["--ks-key-alias", key.alias] if key.alias else []

@@ -7,7 +7,6 @@ its names and sizes (`archive`), every hash, and that its parts belong together.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from regnet_edge.files import begins_with, replacing
 from regnet_edge.labels import label_lines
 from regnet_edge.reading import UNREADABLE_ZIP
 from regnet_edge.request import ModelSpec
+from regnet_edge.temporary import TemporaryFolder
 
 SUFFIX = ".zip"
 
@@ -87,7 +87,7 @@ def opened(path: Path) -> Iterator[tuple[BundledModel, ...]]:
     Raises ArtifactError where it is no bundle, a part is missing or changed, or parts do not fit together;
     what the block raises of its files is told by their names in the bundle.
     """
-    with tempfile.TemporaryDirectory(prefix="regnet-edge-") as scratch:
+    with TemporaryFolder() as scratch:
         folder = Path(scratch) / "bundle"
         archive.unpack(path, folder)
         try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from regnet_edge.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact
@@ -74,7 +75,7 @@ def _into_apk(options: Options) -> None:
     check_output(options.output, [base, *others, *map(Path, options.models)], is_ours=android.is_package)
     key = signing.release_key(options.keystore) if options.keystore else None
     packed = apk.marker(apk.read(base), base).runtimes
-    with tempfile.TemporaryDirectory(prefix="regnet-edge-") as folder:
+    with TemporaryFolder() as folder:
         artifacts = _artifacts(options.models, sorted(packed), Path(folder))
         made = android.make(
             artifacts, base, options.output, abi=options.abi, key=key, images=options.images,
@@ -86,7 +87,7 @@ def _into_apk(options: Options) -> None:
 def _into_project(options: Options, project: Path) -> None:
     from regnet_edge.bundles import android
 
-    with tempfile.TemporaryDirectory(prefix="regnet-edge-") as folder:
+    with TemporaryFolder() as folder:
         artifacts = _artifacts(options.models, ("executorch", "tflite"), Path(folder))
         assets = android.into_project(
             artifacts, project, images=options.images, weights=options.weights, force=options.force

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from regnet_edge.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact
@@ -65,7 +66,7 @@ def web(**typed: Any) -> None:
     options = WebOptions(**typed)
     read = [Path(m) for m in options.models] + ([options.images] if options.images else [])
     check_place(options.target, read, single_file=options.single_file)
-    with tempfile.TemporaryDirectory(prefix="regnet-edge-") as folder:
+    with TemporaryFolder() as folder:
         artifacts = _artifacts(options.models, Path(folder))
         _write(options, artifacts)
     _report(options, artifacts)

@@ -253,7 +253,7 @@ def test_the_address_is_shown_as_text_and_as_a_code_and_everything_is_gone_at_th
         return OnePage(folder)
 
     opened = host.connect("", HostOptions(site=site, tell=told.append, wait_s=0.01))
-    folder = opened.folder
+    folder = Path(opened.folder.name)
     assert "█" in told[0]
     assert f":{opened.server.port}/#token={opened.meeting.token}" in told[0]
     with pytest.raises(DeviceError, match="no phone came"):
@@ -268,7 +268,7 @@ JOB = Job(
 
 
 def test_what_a_browser_cannot_do_is_refused_before_it_is_asked() -> None:
-    opened = host.WebHost(None, None, None, Path(), 1)  # type: ignore[arg-type]  # it is not asked
+    opened = host.WebHost(None, None, None, None, 1)  # type: ignore[arg-type]  # it is not asked
     for wrong in (replace(JOB, exact=True), replace(JOB, runtime="torch"), replace(JOB, accelerator="gpu")):
         with pytest.raises(MeasurementError, match="a browser"):
             opened.observe(wrong)
