@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import shutil
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -23,7 +26,7 @@ from regnet_edge.artifact import Artifact, sidecar_of
 from regnet_edge.cli.classify import command as classify_command
 from regnet_edge.cli.evaluate import command as evaluate_command
 from regnet_edge.converters.proof.classify import classify
-from regnet_edge.converters.proof.evaluate import evaluate, matrix, picture, wilson
+from regnet_edge.converters.proof.evaluate import Answers, evaluate, matrix, mcnemar, picture, wilson
 from regnet_edge.converters.proof.subject import Subject, subject, with_classes
 from regnet_edge.errors import ArtifactError, DataError, RegNetEdgeError, UsageError
 from regnet_edge.folders import Pictures
@@ -191,6 +194,19 @@ def test_evaluate_prints_tables_json_and_a_picture_and_refuses_folders_of_other_
     other = folder_of(tmp_path / "q", {"boots": 9, "bags": 8}, 2)
     with pytest.raises(DataError, match=r"cannot be evaluated on .*: no labels: no folder is named"):
         run(evaluate_command, [file, "--images", str(other)], catch_exceptions=False)
+
+
+@given(first_only=st.integers(0, 60), second_only=st.integers(0, 60), both=st.integers(0, 9))
+def test_two_files_differ_by_mcnemars_exact_p(first_only: int, second_only: int, both: int) -> None:
+    def answers(name: str, right: list[bool]) -> Answers:
+        return Answers(SimpleNamespace(file=name), np.array(right, np.bool_))  # type: ignore[arg-type]  # its name alone counts
+
+    first = answers("a", [True] * first_only + [False] * second_only + [True] * both)
+    second = answers("b", [False] * first_only + [True] * second_only + [True] * both)
+    found, n = mcnemar(first, second), first_only + second_only
+    tail = Fraction(sum(math.comb(n, k) for k in range(min(first_only, second_only) + 1)), 2**n)
+    assert (found.first_only, found.second_only) == (first_only, second_only)
+    assert found.p == pytest.approx(float(min(Fraction(1), 2 * tail)), rel=1e-9)
 
 
 @settings(deadline=None)
