@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from regnet_edge.temporary import TemporaryFolder
-
 if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact
     from regnet_edge.bundles.android import Bundle
@@ -69,6 +67,7 @@ def android(**typed: Any) -> None:
 def _into_apk(options: Options) -> None:
     from regnet_edge.bundles import android, apk, signing
     from regnet_edge.files import check_output
+    from regnet_edge.temporary import TemporaryFolder
 
     base = android.find_base(options.base, options.abi or android.ABIS[0])
     others = [p for p in (options.images, options.keystore) if p is not None]
@@ -86,6 +85,7 @@ def _into_apk(options: Options) -> None:
 
 def _into_project(options: Options, project: Path) -> None:
     from regnet_edge.bundles import android
+    from regnet_edge.temporary import TemporaryFolder
 
     with TemporaryFolder() as folder:
         artifacts = _artifacts(options.models, ("executorch", "tflite"), Path(folder))

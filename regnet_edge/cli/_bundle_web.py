@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from regnet_edge.temporary import TemporaryFolder
-
 if TYPE_CHECKING:
     from regnet_edge.artifact import Artifact
 
@@ -62,6 +60,7 @@ def web(**typed: Any) -> None:
     regnet-edge bundle web regnety_15mf_fashion_mnist --single-file -o regnet.html
     """
     from regnet_edge.bundles.web import check_place
+    from regnet_edge.temporary import TemporaryFolder
 
     options = WebOptions(**typed)
     read = [Path(m) for m in options.models] + ([options.images] if options.images else [])

@@ -87,8 +87,7 @@ def command(
     else:
         _print_text(output, found.total, found.valid, changed)
     for d in too_slow:
-        doubt = "; one of the two is invalid, so measure again when it is calm" if d.doubted else ""
-        click.echo(f"too slow: {d.file}, {d.old_ms:.3f} to {d.new_ms:.3f} ms ({d.title}){doubt}", err=True)
+        click.echo(_too_slow(d), err=True)
     if too_slow:
         sys.exit(1)
 
@@ -105,6 +104,11 @@ def _slower(
             "results of one machine"
         )
     return tuple(d for d in differences if d.change == "slower" and d.ratio and d.ratio > 1 + percent / 100)
+
+
+def _too_slow(d: LatencyChange) -> str:
+    doubt = "; one of the two is invalid, so measure again when it is calm" if d.doubted else ""
+    return f"too slow: {d.file}, {d.old_ms:.3f} to {d.new_ms:.3f} ms ({d.title}){doubt}"
 
 
 def _print_text(output: Path, total: int, valid: int, changed: dict[str, list[str]]) -> None:

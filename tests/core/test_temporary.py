@@ -30,7 +30,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def age(place: Path) -> None:
-    """As if all that lies there were an hour old."""
+    """As if all that lies there were old."""
     for path in place.iterdir():
         os.utime(path, (0, 0), follow_symlinks=False)
 
