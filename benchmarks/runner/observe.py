@@ -31,7 +31,7 @@ def observe(job: Json, machine: Machine) -> Json:
     after = machine.status_bytes("VmRSS")
     first = timed(engine.run, machine.clock)
     with no_garbage_collection():
-        warm = warm_up(engine.run, machine.clock)
+        warm = warm_up(engine.run, machine.clock, job["max_seconds"])
         series = sample(engine.run, job, machine, looks)
     samples, aside = series.split()
     looks += [*series.looks, machine.look("after", len(samples), reference_ns(machine.clock))]

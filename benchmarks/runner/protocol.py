@@ -16,8 +16,8 @@ Json = dict[str, Any]  # plain JSON, as said above
 SLOW = 1.06  # times the fixed loop's usual time
 WARMUP_MAX_NS = 15_000_000_000
 WARMUP_RULE = (
-    "until the medians of three windows (8 runs and 0.1 s at least) lie within 2 %, 15 s at most; after "
-    "each look around, one run is not counted"
+    "until the medians of three windows (8 runs and 0.1 s at least) lie within 2 %, 15 s and a process's "
+    "max_seconds at most; after each look around, one run is not counted"
 )
 
 

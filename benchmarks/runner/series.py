@@ -37,12 +37,13 @@ def is_steady(medians: Sequence[float]) -> bool:
     return len(last) == 3 and max(last) <= min(last) * (1 + STEADY)
 
 
-def warm_up(run: Callable[[], Any], clock: Callable[[], int]) -> list[int]:
+def warm_up(run: Callable[[], Any], clock: Callable[[], int], max_seconds: float) -> list[int]:
     """Runs until the series is steady or the time is over."""
+    longest = min(WARMUP_MAX_NS, max_seconds * 1e9)
     series: list[int] = []
     medians: list[float] = []
     window, opened, began = 0, clock(), clock()
-    while clock() - began < WARMUP_MAX_NS and not is_steady(medians):
+    while clock() - began < longest and not is_steady(medians):
         series.append(timed(run, clock))
         window += 1
         if window >= WINDOW_RUNS and clock() - opened >= WINDOW_NS:

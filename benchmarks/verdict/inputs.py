@@ -159,12 +159,14 @@ def _processes(case: Case) -> Readings:
 
 def _series(case: Case) -> Readings:
     timing = case.seen.timing
+    warm_up_s = sum(timing.warmup_ns) / NS_PER_S
     minutes = sum(timing.samples_ns) / NS_PER_S / 60
     enough = timing.runs >= FEWEST
     values = modes(timing.samples_ms) if enough else ()
     return {
         "drift": timing.drift_per_minute * minutes,
-        "warm_up_s": sum(timing.warmup_ns) / NS_PER_S,
+        "warm_up_s": warm_up_s,
+        "warm_up_share": warm_up_s * case.plan.processes / case.plan.max_seconds,
         "runs": timing.runs,
         "modes": len(values) if enough else None,
         "modes_ms": values if enough else None,

@@ -95,6 +95,8 @@ def test_the_app_is_installed_measures_what_was_pushed_and_its_records_come_back
         "adb",
         "--min-seconds",
         "0.1",
+        "--max-seconds",
+        "4",
         "--min-runs",
         "20",
         "--rounds",

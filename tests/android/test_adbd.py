@@ -29,7 +29,7 @@ from regnet_edge.errors import DeviceError
 from regnet_edge.request import ExportRequest, ModelSpec
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "it runs")
-QUICK = Plan(min_runs=20, min_seconds=0.1, rounds=1, affinity="any")
+QUICK = Plan(min_runs=20, min_seconds=0.1, max_seconds=2.0, rounds=1, affinity="any")
 PRINTED = (
     'echo "INFO: Inference timings in us: Init: 5685, First inference: 18535, Warmup (avg): 14462.3, '
     'Inference (avg): 14575.2"; echo "INFO: Peak memory footprint (MB): init=1.8 overall=8.5"'

@@ -344,10 +344,11 @@ def test_one_process_is_what_it_saw() -> None:
 def test_warm_up_ends_when_three_windows_agree() -> None:
     watch = FakeWatch()
     engine = FakeEngine(watch, lambda i: 20_000_000 if i < 16 else 10_000_000)
-    assert len(warm_up(engine.run, watch.ns)) == 16 + 2 * 10 + 10
+    assert len(warm_up(engine.run, watch.ns, 60.0)) == 16 + 2 * 10 + 10
     watch = FakeWatch()
     restless = FakeEngine(watch, lambda i: 10_000_000 * (1 + i // 10 % 3))
-    assert sum(warm_up(restless.run, watch.ns)) >= WARMUP_MAX_NS
+    assert sum(warm_up(restless.run, watch.ns, 60.0)) >= WARMUP_MAX_NS
+    assert 10**9 <= sum(warm_up(restless.run, watch.ns, 1.0)) < 1.05 * 10**9
 
 
 def job(**changes: Any) -> dict[str, Any]:
@@ -690,7 +691,18 @@ def run(*arguments: str | Path) -> Any:
     return CliRunner().invoke(cli, ["benchmark", *map(str, arguments)])
 
 
-QUICK = ("--min-seconds", "0.2", "--min-runs", "20", "--affinity", "any", "--processes", "2")
+QUICK = (
+    "--min-seconds",
+    "0.2",
+    "--max-seconds",
+    "4",
+    "--min-runs",
+    "20",
+    "--affinity",
+    "any",
+    "--processes",
+    "2",
+)
 
 
 def test_a_real_network_is_measured_recorded_and_exported(onnx_artifact: Path, tmp_path: Path) -> None:

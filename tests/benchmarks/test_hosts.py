@@ -40,7 +40,7 @@ from regnet_edge.request import IMAGENET, ExportRequest, ModelSpec, WeightsRef
 
 CONFIG = RegNetConfig(depth=2, w0=8, wa=0, wm=2, group_width=8, num_classes=10).anynet()
 MODEL = ModelSpec("net", CONFIG, WeightsRef("untrained"), replace(IMAGENET, resolution=32))
-QUICK = Plan(min_runs=20, min_seconds=0.1, rounds=1, affinity="any")
+QUICK = Plan(min_runs=20, min_seconds=0.1, max_seconds=2.0, rounds=1, affinity="any")
 
 
 def described(path: Path, target: str) -> Artifact:
@@ -528,6 +528,8 @@ def test_the_command_line_measures_a_phone_and_lists_it(
         "adb",
         "--min-seconds",
         "0",
+        "--max-seconds",
+        "2",
         "--min-runs",
         "20",
         "-o",

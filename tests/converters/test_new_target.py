@@ -98,6 +98,8 @@ def test_every_verb_takes_a_target_of_one_file(command: Callable[..., Result]) -
         "2",
         "--min-seconds",
         "0",
+        "--max-seconds",
+        "1",
         "--processes",
         "1",
         "--rounds",

@@ -29,7 +29,7 @@ export function inputsOf(seen, plan, device) {
     loop_fall: loopFall(seen, plan),
     ...calmInputs(seen),
     ...processInputs(seen.timing),
-    ...seriesInputs(seen),
+    ...seriesInputs(seen, plan),
     ...pageInputs(seen),
   };
   return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== null && value !== undefined));
@@ -99,13 +99,15 @@ function processInputs({ samples_ns: samples, runs_each: each = [] }) {
   };
 }
 
-function seriesInputs({ timing, runtime }) {
+function seriesInputs({ timing, runtime }, plan) {
   const samples = timing.samples_ns;
   const enough = samples.length >= FEWEST;
+  const warmUp = total(timing.warmup_ns) / NS_PER_S;
   const modes = enough ? modesOf(samples.map((ns) => ns / NS_PER_MS)) : null;
   return {
     drift: driftOf(samples),
-    warm_up_s: total(timing.warmup_ns) / NS_PER_S,
+    warm_up_s: warmUp,
+    warm_up_share: (warmUp * plan.processes) / plan.max_seconds,
     runs: samples.length,
     modes: modes?.length,
     modes_ms: modes,

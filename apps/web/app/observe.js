@@ -29,7 +29,7 @@ export async function observed(model, job, { about, tell = () => {}, signal } = 
 
 async function warmSeries(model, job, { about, tell, signal }) {
   return inWorker(model, job, signal, async (runtime, input) => ({
-    ...(await runtime.observe(job, input, about.warmup_max_ns, tell)),
+    ...(await runtime.observe(job, input, Math.min(about.warmup_max_ns, job.max_seconds * 1e9), tell)),
     build: runtime.build,
   }));
 }

@@ -237,6 +237,8 @@ TRIALS = (
     Trial("drift_faster", "by a fifth", "invalid", "invalid", DOWN),
     Trial("drift_faster", "slower instead", "", "invalid", UP),
     Trial("warm_up", "15 s without an end", "warning", "warnings", quiet(warm_up_s=15.0)),
+    Trial("warm_up", "all of a process's 2 s", "warning", "warnings", quiet(warm_up_s=2.0),
+          {"max_seconds": 8.0, "processes": 4}),
     Trial("warm_up", "half a second", "", "valid", QUIET),
     Trial("few_runs", "24 of 100", "warning", "warnings", QUIET, {"min_runs": 100}),
     Trial("few_runs", "5 of 20", "invalid", "invalid", quiet(steady(5))),

@@ -45,7 +45,7 @@ class Observer(private val machine: Machine, private val pin: Pin, private val g
     )
 
     private fun warm(job: Job, network: Network, references: List<Long>): Measured {
-        val warmup = WarmUp.take(clock, goOn, network::run)
+        val warmup = WarmUp.take(clock, job.maxSeconds, goOn, network::run)
         val result = Series(job, machine, references, goOn).take(network::run).result()
         return Measured(warmup, result.samplesNs, result, result.looks)
     }

@@ -138,10 +138,12 @@ private fun processes(case: Case): Map<String, Any?> {
 
 private fun series(case: Case): Map<String, Any?> {
     val enough = case.samplesMs.size >= FEWEST
+    val warmUp = longs(case.timing, "warmup_ns").sum() / NS_PER_S
     val gathered = if (enough) modes(case.samplesMs) else emptyList()
     val versions = case.seen.getJSONObject("runtime").optJSONObject("host_versions") ?: JSONObject()
     return mapOf(
-        "drift" to drift(case.samplesMs), "warm_up_s" to longs(case.timing, "warmup_ns").sum() / NS_PER_S,
+        "drift" to drift(case.samplesMs), "warm_up_s" to warmUp,
+        "warm_up_share" to warmUp * case.plan.optInt("processes", 1) / case.plan.getDouble("max_seconds"),
         "runs" to case.samplesMs.size.toDouble(),
         "modes" to gathered.size.toDouble().takeIf { enough }, "modes_ms" to gathered.takeIf { enough },
         "p90_over_median" to (percentile(case.samplesMs, 90.0) / case.medianMs).takeIf { enough },
