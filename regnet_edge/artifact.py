@@ -33,6 +33,7 @@ class Structure:
     and in how many pieces. splits_groups: the converter makes each grouped convolution one a group. ways
     says of each step of the conversion whether it took a short way or the tool's own pipeline, and why.
     made_for: the CPU whose arithmetic an int8 file suits and how, '' where the file does not depend on it.
+    needs: the versions that a runtime must know to open the file, '' where its format tells none.
     """
 
     convs: int
@@ -47,6 +48,7 @@ class Structure:
     output: Literal["logits", "probabilities"] = "logits"
     ways: Mapping[str, str] = field(default_factory=dict)
     made_for: str = ""
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

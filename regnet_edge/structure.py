@@ -9,7 +9,7 @@ from regnet_edge.artifact import Structure
 
 def sentences(found: Structure) -> tuple[str, ...]:
     """What a file has inside; found is the structure that was read back from it."""
-    return (_convolutions(found), *_delegation(found), *_quantization(found), *_made_for(found))
+    return (_convolutions(found), *_delegation(found), *_quantization(found), *_suits(found))
 
 
 def _convolutions(found: Structure) -> str:
@@ -54,7 +54,9 @@ def _quantization(found: Structure) -> Iterator[str]:
         )
 
 
-def _made_for(found: Structure) -> Iterator[str]:
+def _suits(found: Structure) -> Iterator[str]:
+    if found.needs:
+        yield f"needs {found.needs}"
     if found.made_for:
         yield f"made for {found.made_for}"
 

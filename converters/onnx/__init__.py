@@ -20,12 +20,13 @@ from ..options import TargetOptions, option, read
 from ..outputs import first, side_by_side
 from ..tools import versions
 from .external import weight_files
-from .lower import DEFAULT_OPSET, HIGHEST_OPSET, LOWEST_OPSET, at_opset, export
+from .lower import DEFAULT_OPSET, HIGHEST_OPSET, LOWEST_OPSET, at_opset, export, with_named_batch
 from .quantize import ARRANGEMENTS, quantized
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from onnx import ModelProto
 
     from regnet_edge.model import RegNet
 
@@ -87,7 +88,7 @@ class Onnx:
         if request.any_batch:
             source = replace(source, program=exported(source.module, source.example, request))
         export(request, source, options.opset, out)
-        model = at_opset(onnx.load(str(out)), options.opset)
+        model = at_opset(with_named_batch(onnx.load(str(out))), options.opset)
         if request.precision != "fp32":
             model = quantized(model, request, source.calibration, options.cpu)
         model = embed(model, request)
@@ -172,11 +173,17 @@ def metadata(path: Path) -> dict[str, str]:
     return {p.key: p.value for p in model.metadata_props}
 
 
+def _opset(model: ModelProto) -> int:
+    """Of ONNX's own operators; 0 where the file names none."""
+    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+
+
 def structure(path: Path) -> Structure:
     """Ops of the file by kind; a convolution is grouped when its group attribute is above 1."""
     import onnx
 
-    nodes = onnx.load(str(path), load_external_data=False).graph.node
+    model = onnx.load(str(path), load_external_data=False)
+    nodes = model.graph.node
     ops = Counter(node.op_type for node in nodes)
     convs = [node for node in nodes if "Conv" in node.op_type]
     grouped = sum(a.i > 1 for node in convs for a in node.attribute if a.name == "group")
@@ -187,4 +194,5 @@ def structure(path: Path) -> Structure:
         quantize=ops["QuantizeLinear"],
         dequantize=ops["DequantizeLinear"],
         folded_by="ONNX Runtime",
+        needs=f"opset {_opset(model)}, IR version {model.ir_version}",
     )

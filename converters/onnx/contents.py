@@ -45,7 +45,6 @@ def contents(path: Path) -> Contents:
         counts=_counts(model, stored, path),
         metadata=metadata(path),
         remarks=(
-            f"operator set {max((o.version for o in model.opset_import), default=0)}",
             *at_a_size(inputs),
             *(f"its weights lie in {name}{_missing(path, name)}" for name in beside),
         ),

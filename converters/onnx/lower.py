@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LOWEST_OPSET, DEFAULT_OPSET, HIGHEST_OPSET = 14, 18, 23
 _LOWEST_EXPORTED = 18
+BATCH = "batch"  # what a size that is left open is called
 
 
 def export(request: ExportRequest, source: Source, wanted: int, out: Path) -> None:
@@ -42,6 +43,17 @@ def export(request: ExportRequest, source: Source, wanted: int, out: Path) -> No
     for node in program.model.graph:
         node.metadata_props.clear()  # the exporter's own, with paths of this machine
     program.save(str(out), external_data=False)
+
+
+def with_named_batch(model: ModelProto) -> ModelProto:
+    """The model, changed in place: a first size that is left open has the exporter's name no more."""
+    graph = model.graph
+    opened = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        for size in value.type.tensor_type.shape.dim:
+            if opened and size.dim_param == opened:
+                size.dim_param = BATCH
+    return model
 
 
 def at_opset(model: ModelProto, wanted: int) -> ModelProto:

@@ -115,9 +115,9 @@ def _about(artifact: Artifact) -> str:
     request, parity = artifact.request, artifact.parity
     names = ", ".join(f"`{output.name}`" for output in outputs_of(request))
     proof = f" SQNR to the definition: {parity.sqnr_db:.1f} dB on {parity.images} images." if parity else ""
-    return (
-        f"{request.target}, {request.precision}. Input `image`: {in_words(request)}. Output: {names}.{proof}"
-    )
+    needs = f" Needs {artifact.structure.needs}." if artifact.structure.needs else ""
+    inside = f"Input `image`: {in_words(request)}. Output: {names}.{needs}{proof}"
+    return f"{request.target}, {request.precision}. {inside}"
 
 
 def code_for(converter: Converter, loading: Loading) -> str:

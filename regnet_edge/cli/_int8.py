@@ -60,12 +60,8 @@ def int8_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def calibration_for(spec: ModelSpec, precision: Precision, options: Int8Options) -> Calibration | None:
-    """The images that the options name, None for a precision that needs none; prints what needs saying.
-
-    Raises UsageError for what is not int8's.
-    """
-    from regnet_edge.converters.int8 import calibration as quantize
+def check_int8(precision: Precision, options: Int8Options) -> None:
+    """Raise UsageError for what is not of that precision."""
     from regnet_edge.errors import UsageError
     from regnet_edge.request import NEEDS_CALIBRATION
 
@@ -73,11 +69,18 @@ def calibration_for(spec: ModelSpec, precision: Precision, options: Int8Options)
         raise UsageError("--mixed is about int8; add --precision int8")
     if options.max_loss is not None and options.mixed != "auto":
         raise UsageError("--max-loss is for --mixed auto; add that")
+    if options.calibrate and precision not in NEEDS_CALIBRATION:
+        raise UsageError(
+            f"{precision} needs no calibration images; leave out --calibrate, or pass --precision int8"
+        )
+
+
+def calibration_for(spec: ModelSpec, precision: Precision, options: Int8Options) -> Calibration | None:
+    """The images that the options name, None for a precision that needs none; prints what needs saying."""
+    from regnet_edge.converters.int8 import calibration as quantize
+    from regnet_edge.request import NEEDS_CALIBRATION
+
     if precision not in NEEDS_CALIBRATION:
-        if options.calibrate:
-            raise UsageError(
-                f"{precision} needs no calibration images; leave out --calibrate, or pass --precision int8"
-            )
         return None
     found = quantize.calibration(
         spec,

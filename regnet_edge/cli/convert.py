@@ -16,6 +16,7 @@ from regnet_edge.cli._int8 import (
     INT8_NAMES,
     Int8Options,
     calibration_for,
+    check_int8,
     float_layers,
     int8_options,
 )
@@ -127,8 +128,9 @@ def convert(options: Options) -> None:
     """Make, verify and list the files; ends with exit code 1 where one is missing or fails its gate."""
     from regnet_edge.converters.cache import Cache
 
+    drafts = _drafts(options)
     spec = _model(options)
-    requests = _requests(spec, options)
+    requests = _requests(drafts, spec, options)
     cache = None if options.no_cache else Cache.default()
     outcomes = _made(requests, options, cache)
     if not options.no_verify:
@@ -195,14 +197,20 @@ def _warnings(spec: ModelSpec, choice: ModelChoice) -> Iterator[str]:
         )
 
 
-def _requests(spec: ModelSpec, options: Options) -> list[ExportRequest]:
-    from regnet_edge.converters import check_precision, targets
+def _drafts(options: Options) -> list[ExportRequest]:
+    """A request a target, about a network that stands for the one to be read.
+
+    What no network could be made into is refused here, before one is downloaded or opened; what a target
+    of `all` cannot make is left out.
+    """
+    from regnet_edge.converters import assign, check_precision, targets
     from regnet_edge.converters import target as find
     from regnet_edge.converters.run import requests_for
     from regnet_edge.converters.tools import versions
     from regnet_edge.errors import UsageError
 
     precision = _precision(options.precision)
+    check_int8(precision, options.int8)
     if options.target != "all":
         named = {c.name: c for c in (find(word.strip()) for word in options.target.split(","))}
         for converter in named.values():
@@ -210,28 +218,51 @@ def _requests(spec: ModelSpec, options: Options) -> list[ExportRequest]:
             versions(converter.packages)
         first_name = next(iter(named))
         own = own_fields(first_name if len(named) == 1 else "all", options.own)
-        asked = _request(spec, first_name, precision, options)
-        return [replace(asked, target=name, options=own) for name in named]
+        asked = replace(_draft(first_name, precision, options), options=own)
+        return [assign(replace(asked, target=name)).request for name in named]
     own_fields("all", options.own)
-    first = _request(spec, next(iter(targets())), precision, options)
-    requests, refusals = requests_for(first, list(targets()))
+    drafts, refusals = requests_for(_draft(next(iter(targets())), precision, options), list(targets()))
     for sentence in refusals:
         click.echo(f"left out: {sentence}", err=True)
-    if not requests:
+    if not drafts:
         raise UsageError(f"no target here has precision {precision}; see regnet-edge convert --formats")
-    return requests
+    return drafts
 
 
-def _request(spec: ModelSpec, target: str, precision: Precision, options: Options) -> ExportRequest:
-    from regnet_edge.request import ExportRequest, embeds, stages_of
+def _draft(target: str, precision: Precision, options: Options) -> ExportRequest:
+    from regnet_edge.config import AnyNetConfig, Stage
+    from regnet_edge.request import (
+        NEEDS_CALIBRATION,
+        Calibration,
+        ExportRequest,
+        ModelSpec,
+        WeightsRef,
+        embeds,
+    )
 
-    calibration = calibration_for(spec, precision, options.int8)
-    floats = float_layers(spec, calibration, options.int8)
-    even, any_batch = options.int8.equalize, options.batch == DYNAMIC
+    model = ModelSpec("draft", AnyNetConfig((Stage(1, 8, 8),)), WeightsRef("untrained"))
+    pictures = Calibration("", "", 0, 0) if precision in NEEDS_CALIBRATION else None
+    floats = ("stem",) if options.int8.mixed else ()
+    any_batch = options.batch == DYNAMIC
     return ExportRequest(
-        spec, target, precision, 1 if any_batch else _count(options.batch), calibration, floats, even,
-        embed=embeds(options.embed), output=stages_of(spec.config, options.output), any_batch=any_batch,
+        model, target, precision, 1 if any_batch else _count(options.batch), pictures, floats,
+        options.int8.equalize, embed=embeds(options.embed),
+        output=() if set(options.output.replace(",", " ").split()) <= {"logits"} else ("s1",),
+        any_batch=any_batch,
     )  # fmt: skip
+
+
+def _requests(drafts: Sequence[ExportRequest], spec: ModelSpec, options: Options) -> list[ExportRequest]:
+    """The drafts about the network that was read, with its pictures and layers."""
+    from regnet_edge.request import stages_of
+
+    output = stages_of(spec.config, options.output)
+    calibration = calibration_for(spec, drafts[0].precision, options.int8)
+    floats = float_layers(spec, calibration, options.int8)
+    return [
+        replace(draft, model=spec, calibration=calibration, float_layers=floats, output=output)
+        for draft in drafts
+    ]
 
 
 def _count(batch: str) -> int:

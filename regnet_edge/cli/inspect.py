@@ -83,6 +83,8 @@ def _print(file: Path, target: str, held: Contents, stages: dict[str, Complexity
     click.echo("  ops      " + ", ".join(f"{n} {kind}" for kind, n in _most(held.structure.ops)))
     for weight in held.weights:
         click.echo(f"  weights  {_weight(weight)}")
+    if held.structure.needs:
+        click.echo(f"  needs    {held.structure.needs}")
     if held.structure.delegated_ops is not None:
         taken, parts = held.structure.delegated_ops, held.structure.partitions or 0
         pieces = f"{parts} partition{'s' if parts != 1 else ''}"

@@ -8,8 +8,10 @@ import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from regnet_edge.cli import cli as group
+from regnet_edge.errors import UsageError
 
 VERBS = group.list_commands(click.Context(group))
 
@@ -78,6 +80,31 @@ def test_exit_codes_and_sentences(cli) -> None:
         assert done.returncode == code, (arguments, done.stderr)
         assert sentence in " ".join(done.stderr.split()), arguments
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("-t onnx -p int8 --opset 13", "ONNX int8 is made in opset 14 to 23, not 13"),
+        ("-t coreml -p int8 --ios 16", "Core ML int8 begins with iOS 17, not 16"),
+        ("-t coreml -p w8 --ios 15", "Core ML w8 begins with iOS 16, not 15"),
+        ("-t onnx --cpu x86-vnni", "add --precision int8"),
+        ("-t executorch --embed labels", "XNNPACK cannot sort"),
+        ("-t coreml --embed labels -p int8", "pass --coreml-classifier"),
+        ("-t onnx --embed rotate", "unknown embed 'rotate'"),
+        ("-t onnx --embed softmax --output s1", "--embed softmax is about logits"),
+        ("-t coreml --coreml-image --batch dynamic", "takes one image"),
+        ("-t executorch --delegate coreml --batch dynamic", "plain files of a fixed batch"),
+        ("-t onnx --mixed auto -p int8 --output s1", "--mixed judges logits"),
+        ("-t onnx --mixed auto", "--mixed is about int8"),
+        ("-t onnx --batch many", "a number of images or dynamic"),
+    ],
+)
+def test_what_no_network_could_become_is_refused_before_one_is_looked_for(words: str, reason: str) -> None:
+    given = ["--weights", "nowhere.pth", "--calibrate", "nowhere"]
+    refused = CliRunner().invoke(group, ["convert", *words.split(), *given[: 4 if "int8" in words else 2]])
+    assert isinstance(refused.exception, UsageError), refused.output
+    assert reason in str(refused.exception)
 
 
 def test_formats_is_one_table_for_people_and_programs(cli) -> None:

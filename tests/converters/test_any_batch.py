@@ -54,7 +54,9 @@ def foreign(artifact: Artifact, given: np.ndarray) -> np.ndarray:
         method = Runtime.get().load_program(artifact.path).load_method("forward")
         return method.execute([torch.from_numpy(given)])[0].numpy()
     if artifact.request.target == "onnx":
-        return onnxruntime.InferenceSession(str(artifact.path)).run(None, {"image": given})[0]
+        session = onnxruntime.InferenceSession(str(artifact.path))
+        assert {door.shape[0] for door in (*session.get_inputs(), *session.get_outputs())} == {"batch"}
+        return session.run(None, {"image": given})[0]
     from ai_edge_litert.interpreter import Interpreter
 
     net = Interpreter(str(artifact.path))

@@ -386,6 +386,7 @@ def test_a_package_for_the_oldest_ios_of_its_precision_computes_the_same(precisi
             ct.models.MLModel(str(artifact.path), skip_model_load=True).get_spec().specificationVersion
             == version
         )
+    assert artifact.structure.needs == f"iOS {ios}, Core ML specification {version}"
     with torch.no_grad():
         expected = source.module(torch.from_numpy(source.calibration[:2])).numpy()
     found = coreml.CONVERTER.run(artifact, source.calibration[:2])

@@ -50,6 +50,7 @@ def test_the_core_ml_program_inside_computes_what_the_definition_does(made, sour
     assert sqnr_db(wanted, isolated.run(converter, made, IMAGES)) > 100
     assert converter.evaluator(made.request).startswith(target("coreml").evaluator())
     assert made.path.name == "small-32-fp32-coreml.pte"
+    assert made.structure.needs == "iOS 17, Core ML specification 8"
     assert (made.structure.convs, made.structure.grouped_convs, made.structure.partitions) == (7, 1, 1)
 
 

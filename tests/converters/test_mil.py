@@ -562,6 +562,6 @@ def test_probabilities_of_a_classifier_come_in_the_order_of_its_classes():
     inputs = {"probabilities": (Ref("image"),), "classes": (("b", "a"),)}
     op = Operation("classify", inputs, (Typed("label", "STRING", ()), Typed("probs", "", ())))
     given = Typed("image", "FLOAT32", (1, 2))
-    net = Program(Path("x"), given, (1, 2), range(1, 2), None, (op,), ("label", "probs"), {})
+    net = Program(Path("x"), given, (1, 2), range(1, 2), None, (op,), ("label", "probs"), {}, 8)
     given = np.float32([[0.25, 0.75], [0.5, 0.5]])
     np.testing.assert_array_equal(evaluator.prepare(net).run(given), given)

@@ -51,7 +51,8 @@ def run(model, images: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "w8"])
 def test_every_file_is_valid_and_computes_the_same_in_three_operator_sets(tmp_path, source, precision):
     path = tmp_path / "made.onnx"
-    target("onnx").convert(request(precision), source, path)
+    made = target("onnx").convert(request(precision), source, path)
+    assert made.needs == "opset 18, IR version 8"
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     assert (model.ir_version, model.opset_import[0].version) == (8, 18)
@@ -66,7 +67,8 @@ def test_every_file_is_valid_and_computes_the_same_in_three_operator_sets(tmp_pa
 @pytest.mark.parametrize(("opset", "ir_version"), [(14, 7), (20, 9)])
 def test_another_operator_set_has_the_lowest_ir_version_it_may_have(tmp_path, source, opset, ir_version):
     path = tmp_path / "made.onnx"
-    target("onnx").convert(request("fp32", opset=opset), source, path)
+    made = target("onnx").convert(request("fp32", opset=opset), source, path)
+    assert made.needs == f"opset {opset}, IR version {ir_version}"
     model = onnx.load(path)
     assert (model.ir_version, model.opset_import[0].version) == (ir_version, opset)
     with torch.no_grad():

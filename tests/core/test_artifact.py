@@ -37,6 +37,17 @@ def test_a_sidecar_comes_back_as_the_artifact_it_was_written_from(tiny: ModelSpe
     assert data["bytes"] == 7
 
 
+def test_a_sidecar_from_before_a_fact_was_written_down_is_read_without_it(
+    tiny: ModelSpec, tmp_path: Path
+) -> None:
+    artifact = made(tiny, tmp_path)
+    data = json.loads(artifact.sidecar.read_text())
+    for later in ("needs", "made_for"):
+        assert data["structure"].pop(later) == ""
+    artifact.sidecar.write_text(json.dumps(data))
+    assert Artifact.load(artifact.path) == artifact
+
+
 def test_a_file_and_its_sidecar_that_were_renamed_together_stay_a_pair(
     tiny: ModelSpec, tmp_path: Path
 ) -> None:

@@ -20,6 +20,11 @@ def test_the_old_route_s_split_convolutions_are_called_slow() -> None:
     assert "each of those costs a call" in told
 
 
+def test_what_a_runtime_must_know_is_said() -> None:
+    told = sentences(Structure(1, 0, {}, needs="opset 18, IR version 8"))
+    assert told[-1] == "needs opset 18, IR version 8"
+
+
 @pytest.mark.parametrize(
     ("delegated", "partitions", "told"),
     [

@@ -83,12 +83,18 @@ class Operation:
         return (a.name for arguments in self.inputs.values() for a in arguments if isinstance(a, Ref))
 
 
+# The first system that opens a version of the specification, as coremltools' deployment targets have it.
+_FIRST_IOS: Mapping[int, str] = MappingProxyType(
+    {6: "iOS 15, ", 7: "iOS 16, ", 8: "iOS 17, ", 9: "iOS 18, ", 10: "iOS 26, "}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """The main function of a package. shape: the input's, the package's default where sizes are open.
 
     color: the order of channels where the input is an image of 0..255, None where it is a tensor. batches:
-    how many images at once the package allows.
+    how many images at once the package allows. specification: the version of Core ML's file format.
     """
 
     path: Path
@@ -99,6 +105,7 @@ class Program:
     operations: tuple[Operation, ...]
     outputs: tuple[str, ...]
     metadata: Mapping[str, str]
+    specification: int
 
     @property
     def structure(self) -> Structure:
@@ -114,6 +121,7 @@ class Program:
             dequantize=ops["dequantize"],
             folded_by="Core ML",
             output="probabilities" if ops["classify"] else "logits",
+            needs=f"{_FIRST_IOS.get(self.specification, '')}Core ML specification {self.specification}",
         )
 
     @property
@@ -153,6 +161,7 @@ def load(path: Path) -> Program:
         operations=tuple(_operation(o, package, blobs) for o in block.operations),
         outputs=tuple(block.outputs),
         metadata=MappingProxyType(dict(package.spec.description.metadata.userDefined)),
+        specification=package.spec.specificationVersion,
     )
 
 
