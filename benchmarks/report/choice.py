@@ -97,7 +97,7 @@ def _against_flops(
     axes.set(ylabel="flops (M multiply-adds)", xlabel="latency (ms)", xscale="log", yscale="log")
     plain_ticks(axes.xaxis)
     plain_ticks(axes.yaxis)
-    axes.legend(fontsize=8, frameon=False, loc="best")
+    _legend(axes)
 
 
 def _lines(axes: Axes, table: Mapping[Condition, Sequence[PageRow]], choices: Sequence[FileChoice]) -> None:
@@ -106,10 +106,15 @@ def _lines(axes: Axes, table: Mapping[Condition, Sequence[PageRow]], choices: Se
     for height, choice in enumerate(reversed(choices)):
         i = conditions.index(choice.condition)
         _points(axes, [choice.row], [height], _short(choice.condition, table), i)
-        axes.annotate(choice.row.file, (0.01, height + 0.18), xycoords=("axes fraction", "data"), fontsize=8)
+        axes.annotate(choice.row.file, (0.01, height + 0.18), xycoords=("axes fraction", "data"))
     axes.set(xlabel="latency (ms)", xlim=(0, None), ylim=(-0.5, len(choices)), yticks=[])
+    _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    """Above the axes, where it covers no point, in letters that a phone can show."""
     known = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
-    axes.figure.legend(known.values(), known.keys(), fontsize=8, frameon=False, loc="outside upper left")
+    axes.figure.legend(known.values(), known.keys(), frameon=False, loc="outside upper left")
 
 
 def _points(axes: Axes, found: Sequence[PageRow], heights: Sequence[float], label: str, index: int) -> None:

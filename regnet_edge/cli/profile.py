@@ -30,7 +30,7 @@ DEAREST = 5
     type=click.IntRange(5),
     default=60,
     show_default=True,
-    help="Passes; the quietest quarter counts.",
+    help="Passes; the quietest fifth counts, five at least.",
 )
 @click.option(
     "--seconds",

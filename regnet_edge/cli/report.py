@@ -112,7 +112,7 @@ def _too_slow(d: LatencyChange) -> str:
 
 
 def _print_text(output: Path, total: int, valid: int, changed: dict[str, list[str]]) -> None:
-    click.echo(f"wrote {output}: {total} measurements, {valid} valid")
+    click.echo(f"wrote {output}: {valid} of {total} measurements valid")
     for change, names in changed.items():
         if names:
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""

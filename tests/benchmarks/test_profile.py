@@ -99,6 +99,11 @@ def test_every_layer_of_the_definition_has_its_time_under_its_own_name(
         assert sum(total.values()) == pytest.approx(found.sum_ms)
 
 
+def test_an_operator_of_less_than_xnnpacks_microsecond_still_takes_time(profiles: Profiles) -> None:
+    found = profiles["executorch", "int8"]
+    assert min(found.by_point.values()) > 0
+
+
 @pytest.mark.usefixtures("ssh_keygen")
 def test_a_board_profiles_the_pieces_of_a_tflite_over_ssh(files: Files, sshd: str, tmp_path: Path) -> None:
     with own_sshd(sshd, tmp_path) as board, contextlib.closing(board.host()) as host:

@@ -228,7 +228,7 @@ def test_the_command_writes_the_page_and_says_what_changed(tmp_path: Path) -> No
     ]
     told = CliRunner().invoke(command, arguments)
     assert told.exit_code == 0, told.output
-    assert "14 measurements, 14 valid" in told.output
+    assert "14 of 14 measurements valid" in told.output
     assert "faster: net-" in told.output
     assert "What changed" in (tmp_path / "r.html").read_text(encoding="utf-8")
 

@@ -21,6 +21,7 @@ NATIVE = "native_call_"  # an operator of ExecuTorch's own kernels
 COREML = "CoreMLBackend"  # how a program names that delegate
 EXPORTER = "executorch.exir"  # which the runtime imports for the class of a warning
 UINT8, FLOAT16 = 0, 5  # of ExecuTorch's ScalarType
+HALF_US = 500.0  # ns: XNNPACK tells whole microseconds, rounded down; their middle is what they mean
 
 
 class ExecuTorchEngine(Engine):
@@ -79,11 +80,11 @@ class ExecuTorchProfiler:
             self.module.write_etdump_result_to_file(dump)
             [block] = [b for b in inspector(etdump_path=dump).event_blocks if b.name == "Execute"]
         told = [e for e in block.events if e.perf_data and (e.is_delegated_op or e.name.startswith(NATIVE))]
-        return [row(e.name, "", _last(e.perf_data.raw, last), bool(e.is_delegated_op)) for e in told]
+        return [_row(e.name, list(e.perf_data.raw)[-last:], bool(e.is_delegated_op)) for e in told]
 
 
-def _last(times_ms: Sequence[float], last: int) -> list[float]:
-    return [1e6 * t for t in list(times_ms)[-last:]]
+def _row(name: str, times_ms: Sequence[float], delegated: bool) -> Json:
+    return row(name, "", [1e6 * t + (HALF_US if delegated else 0) for t in times_ms], delegated)
 
 
 def _runtime() -> Any:
