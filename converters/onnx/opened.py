@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,13 @@ import numpy as np
 from regnet_edge.errors import ArtifactError
 
 from ..opened import ImageInput, OpenedFile
+from .steps import StatedSteps, input_steps, output_steps
 
 if TYPE_CHECKING:
     from .. import Floats
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
+_STEPS = ("tensor(int8)", "tensor(uint8)")
 
 
 def opened(path: Path) -> OpenedFile:
@@ -22,16 +25,31 @@ def opened(path: Path) -> OpenedFile:
     from . import open_session
 
     session = open_session(path)
-    entries, exit_ = session.get_inputs(), session.get_outputs()[0].name
+    entries, exit_ = session.get_inputs(), session.get_outputs()[0]
+    taken = input_steps(path, entries[0].name) if entries[0].type in _STEPS else None
+    given = output_steps(path, exit_.name) if exit_.type in _STEPS else None
     kind = _TYPES.get(entries[0].type)
-    image = ImageInput.of(path, [entry.shape for entry in entries], "NCHW", raw=kind == np.uint8)
-    if kind is None:
-        raise ArtifactError(
-            f"the input of {path} is of type {entries[0].type}, no image; only images are given"
-        )
+    image = _with_numbers(ImageInput.of(path, [entry.shape for entry in entries], "NCHW"), taken, kind)
+    if kind is None and taken is None:
+        raise ArtifactError(_refusal(path, entries[0].type))
 
     def forward(images: Floats) -> Floats:
-        found = session.run([exit_], {entries[0].name: images.astype(kind)})[0]
-        return np.asarray(found, np.float32)
+        steps = images.astype(kind) if taken is None or image.raw else taken.of(images)
+        found = session.run([exit_.name], {entries[0].name: steps})[0]
+        return np.asarray(found, np.float32) if given is None else given.real(found)
 
     return OpenedFile(path, image, forward, dict(session.get_modelmeta().custom_metadata_map))
+
+
+def _with_numbers(image: ImageInput, taken: StatedSteps | None, kind: type | None) -> ImageInput:
+    """With the range of the real numbers that its steps stand for, or that it takes pixels."""
+    if taken is None or taken.are_pixels:
+        return replace(image, raw=kind is np.uint8)
+    lowest, highest = taken.limits
+    return replace(image, lowest=lowest, highest=highest)
+
+
+def _refusal(path: Path, kind: str) -> str:
+    if kind in _STEPS:
+        return f"the input of {path} is of type {kind} and no op states its scale; export it again"
+    return f"the input of {path} is of type {kind}, no image; only images are given"

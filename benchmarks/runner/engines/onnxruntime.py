@@ -15,7 +15,7 @@ from ..protocol import Json
 from . import Engine, in_layout, pixels_in_layout, row
 
 KERNEL = "_kernel_time"
-FLOAT16, UINT8 = "tensor(float16)", "tensor(uint8)"
+FLOAT16, UINT8, INT8 = "tensor(float16)", "tensor(uint8)", "tensor(int8)"
 
 
 class OnnxRuntimeEngine(Engine):
@@ -41,7 +41,9 @@ class OnnxRuntimeEngine(Engine):
 
     def feed(self, image: Any) -> None:
         [entry] = self.session.get_inputs()
-        given = (pixels_in_layout if entry.type == UINT8 else in_layout)(image, entry.shape)
+        given = (pixels_in_layout if entry.type in (UINT8, INT8) else in_layout)(image, entry.shape)
+        if entry.type == INT8:
+            given = (given.astype(np.int16) - 128).astype(np.int8)
         kind = np.float16 if entry.type == FLOAT16 else given.dtype
         self.inputs = {entry.name: np.ascontiguousarray(given, kind)}
 

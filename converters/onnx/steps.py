@@ -1,0 +1,100 @@
+"""How the graph of an .onnx reads its int8 or uint8 input and writes such an answer: the scale it states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# the places of scale and zero point among the inputs of an op that takes steps, and of one that gives them
+_TAKES = {"DequantizeLinear": 1, "QLinearConv": 1, "QLinearMatMul": 1, "QGemm": 1}
+_GIVES = {"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "QGemm": 7, "QLinearSoftmax": 3}
+_MOVES = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")  # numbers stay as they are
+
+
+@dataclass(frozen=True, slots=True)
+class StatedSteps:
+    """real = (step - zero) * scale; steps are whole numbers of that type."""
+
+    scale: float
+    zero: int
+    kind: np.dtype[Any]
+
+    @property
+    def are_pixels(self) -> bool:
+        """Whether step n stands for the number n of a pixel."""
+        return self.kind == np.uint8 and (self.scale, self.zero) == (1, 0)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The lowest and the highest real number."""
+        whole = np.iinfo(self.kind)
+        return (whole.min - self.zero) * self.scale, (whole.max - self.zero) * self.scale
+
+    def of(self, real: NDArray[np.float32]) -> NDArray[Any]:
+        """The nearest steps."""
+        whole = np.iinfo(self.kind)
+        steps: NDArray[Any] = np.clip(np.rint(real / self.scale) + self.zero, whole.min, whole.max)
+        return steps.astype(self.kind)
+
+    def real(self, steps: NDArray[Any]) -> NDArray[np.float32]:
+        """What steps stand for."""
+        found: NDArray[np.float32] = (steps.astype(np.float32) - self.zero) * np.float32(self.scale)
+        return found
+
+
+def input_steps(path: Path, name: str) -> StatedSteps | None:
+    """As the first op reads that input; None where it states no single scale."""
+    model = _model(path)
+    names = {name}
+    for node in model.graph.node:
+        if not node.input or node.input[0] not in names:
+            continue
+        if node.op_type in _MOVES:
+            names.update(node.output)
+        elif node.op_type in _TAKES:
+            return _stated(model, node, _TAKES[node.op_type])
+    return None
+
+
+def output_steps(path: Path, name: str) -> StatedSteps | None:
+    """As the last op writes that answer; None where it states no single scale."""
+    model = _model(path)
+    for node in reversed(model.graph.node):
+        if name not in node.output:
+            continue
+        if node.op_type not in _MOVES:
+            return _stated(model, node, _GIVES[node.op_type]) if node.op_type in _GIVES else None
+        name = node.input[0]
+    return None
+
+
+def _model(path: Path) -> Any:
+    import onnx
+
+    return onnx.load(str(path), load_external_data=False)
+
+
+def _stated(model: Any, node: Any, place: int) -> StatedSteps | None:
+    """From the scale and the zero point behind it; without the latter steps are uint8 and begin at 0."""
+    constants = _constants(model)
+    scale = constants.get(node.input[place])
+    zero_name = node.input[place + 1] if len(node.input) > place + 1 else ""
+    zero = constants.get(zero_name) if zero_name else np.zeros((), np.uint8)
+    if scale is None or zero is None or scale.size != 1 or zero.size != 1:
+        return None
+    return StatedSteps(float(scale.item()), int(zero.item()), zero.dtype)
+
+
+def _constants(model: Any) -> dict[str, NDArray[Any]]:
+    """The small values that the graph holds, by name."""
+    from onnx import numpy_helper
+
+    stored = {i.name: i for i in model.graph.initializer if not i.external_data}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            stored[node.output[0]] = node.attribute[0].t
+    return {name: numpy_helper.to_array(t) for name, t in stored.items() if not any(d > 1 for d in t.dims)}
