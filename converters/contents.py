@@ -78,6 +78,7 @@ class Contents:
 
     outside: what no delegate takes, op by count, with the reason where the format has delegates.
     beside: names of the files in the same folder that hold its weights.
+    delegate: who takes the delegated ops.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -89,6 +90,7 @@ class Contents:
     outside: Mapping[str, int] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    delegate: str = "XNNPACK"
 
     def companions(self, path: Path) -> tuple[Path, ...]:
         """Those files that are there, of the file at `path`."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from regnet_edge.artifact import Structure
+from regnet_edge.errors import RegNetEdgeError
+
 from ..contents import Contents, CountedLayer, TensorInfo, by_type, counted
 from .apple import BACKEND
+from .apple import structure as core_ml_structure
 from .file import XNNPACK, ProgramContents, ReadProgram, _kernels, _nodes, is_bound, read_header, read_program
 
 _KERNELS: Mapping[str, tuple[int, int]] = {  # where weight and bias are, by name
@@ -36,13 +41,22 @@ def contents(path: Path) -> Contents:
     return Contents(
         inputs=tuple(_info("", values[i].val) for i in plan.inputs),
         outputs=tuple(_info("", values[i].val) for i in plan.outputs if hasattr(values[i].val, "sizes")),
-        structure=made.structure(),
+        structure=_structure(read, made, path),
         weights=by_type([*_stored_in_delegates(read), *_stored(read)]),
         counts=None if set(read.delegates) - {XNNPACK} else counted([*_delegated(read), *_plain(read)]),
         metadata=metadata(path) if ours else {},
         outside=dict(sorted(Counter(made.kernels).items())),
         remarks=(*_bound(read), *_remarks(read, made, path)),
+        delegate="Core ML" if BACKEND in read.delegates else "XNNPACK",
     )
+
+
+def _structure(read: ReadProgram, made: ProgramContents, path: Path) -> Structure:
+    """Of the Core ML program inside where that is the whole network; else of the .pte's own ops."""
+    if BACKEND in read.delegates:
+        with contextlib.suppress(RegNetEdgeError):
+            return core_ml_structure(path)
+    return made.structure()
 
 
 def _bound(read: ReadProgram) -> tuple[str, ...]:

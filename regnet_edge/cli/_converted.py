@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -29,10 +30,19 @@ def report(outcomes: Sequence[Outcome], as_json: bool) -> None:
         print_table(COLUMNS, [_row(a) for a in made])
     for complaint, targets in _complaints(outcomes).items():
         click.echo(sentence(f"{', '.join(targets)}: {complaint}"), err=True)
-    if made:
-        click.echo(f"next: regnet-edge benchmark {_all_of(made)}")
-    if classifiers := [a for a in made if not a.request.output]:
-        click.echo(f"or: regnet-edge classify {classifiers[-1].path} PICTURE")
+    for line in _next(made):
+        click.echo(line)
+
+
+def _next(made: Sequence[Artifact]) -> Iterator[str]:
+    """What can be done here with the files; those that only Apple's devices run are bundled."""
+    run_here = [a for a in made if not a.request.needs_apple or sys.platform == "darwin"]
+    if run_here:
+        yield f"next: regnet-edge benchmark {_all_of(run_here)}"
+    elif made:
+        yield f"next: regnet-edge bundle zip {made[-1].path}, for an Apple device: none else runs it"
+    if classifiers := [a for a in run_here if not a.request.output]:
+        yield f"or: regnet-edge classify {classifiers[-1].path} PICTURE"
 
 
 def _complaints(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:

@@ -88,7 +88,7 @@ def _print(file: Path, target: str, held: Contents, stages: dict[str, Complexity
     if held.structure.delegated_ops is not None:
         taken, parts = held.structure.delegated_ops, held.structure.partitions or 0
         pieces = f"{parts} partition{'s' if parts != 1 else ''}"
-        click.echo(f"  delegate XNNPACK takes {taken} ops in {pieces}")
+        click.echo(f"  delegate {held.delegate} takes {taken} ops in {pieces}")
     if held.outside:
         click.echo("  outside  " + ", ".join(f"{n} {kind}" for kind, n in _most(held.outside)))
     for remark in held.remarks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +13,11 @@ from click.testing import CliRunner
 from regnet_edge.artifact import Artifact
 from regnet_edge.bundles.android import check_runtime
 from regnet_edge.cli import cli
+from regnet_edge.cli._converted import report
 from regnet_edge.config import AnyNetConfig, Stage
 from regnet_edge.converters import Source, assign, isolated, target
 from regnet_edge.converters.proof.metrics import sqnr_db
+from regnet_edge.converters.run import Outcome
 from regnet_edge.errors import ArtifactError, RegNetEdgeError, UsageError
 from regnet_edge.request import Calibration, ExportRequest, ModelSpec, Preprocessing, WeightsRef
 
@@ -52,6 +55,21 @@ def test_the_core_ml_program_inside_computes_what_the_definition_does(made, sour
     assert made.path.name == "small-32-fp32-coreml.pte"
     assert made.structure.needs == "iOS 17, Core ML specification 8"
     assert (made.structure.convs, made.structure.grouped_convs, made.structure.partitions) == (7, 1, 1)
+
+
+def test_inspect_tells_of_the_program_inside(made):
+    shown = CliRunner().invoke(cli, ["inspect", str(made.path)])
+    assert (shown.exit_code, "  needs    iOS 17, Core ML specification 8\n" in shown.output) == (0, True)
+    ops = sum(made.structure.ops.values())
+    assert f"  delegate Core ML takes {ops} ops in 1 partition\n" in shown.output
+    assert "XNNPACK" not in shown.output
+
+
+def test_the_next_command_is_one_that_runs_here(made, monkeypatch, capsys):
+    for system, command in (("linux", "bundle zip"), ("darwin", "benchmark")):
+        monkeypatch.setattr(sys, "platform", system)
+        report([Outcome(made.request, made)], as_json=False)
+        assert f"next: regnet-edge {command} {made.path}" in capsys.readouterr().out
 
 
 def test_what_only_apples_devices_run_is_refused_in_a_sentence(made, tmp_path, monkeypatch):
