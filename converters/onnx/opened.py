@@ -14,10 +14,12 @@ from ..opened import ImageInput, OpenedFile
 from .steps import StatedSteps, input_steps, output_steps
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from .. import Floats
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
-_STEPS = ("tensor(int8)", "tensor(uint8)")
+_STEPS = {"tensor(int8)", "tensor(uint8)"}
 
 
 def opened(path: Path) -> OpenedFile:
@@ -26,8 +28,9 @@ def opened(path: Path) -> OpenedFile:
 
     session = open_session(path)
     entries, exit_ = session.get_inputs(), session.get_outputs()[0]
-    taken = input_steps(path, entries[0].name) if entries[0].type in _STEPS else None
-    given = output_steps(path, exit_.name) if exit_.type in _STEPS else None
+    model = _model(path) if _STEPS & {entries[0].type, exit_.type} else None
+    taken = input_steps(model, entries[0].name) if model and entries[0].type in _STEPS else None
+    given = output_steps(model, exit_.name) if model and exit_.type in _STEPS else None
     kind = _TYPES.get(entries[0].type)
     image = _with_numbers(ImageInput.of(path, [entry.shape for entry in entries], "NCHW"), taken, kind)
     if kind is None and taken is None:
@@ -39,6 +42,12 @@ def opened(path: Path) -> OpenedFile:
         return np.asarray(found, np.float32) if given is None else given.real(found)
 
     return OpenedFile(path, image, forward, dict(session.get_modelmeta().custom_metadata_map))
+
+
+def _model(path: Path) -> ModelProto:
+    import onnx
+
+    return onnx.load(str(path), load_external_data=False)
 
 
 def _with_numbers(image: ImageInput, taken: StatedSteps | None, kind: type | None) -> ImageInput:

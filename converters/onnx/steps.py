@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
 # the places of scale and zero point among the inputs of an op that takes steps, and of one that gives them
 _TAKES = {"DequantizeLinear": 1, "QLinearConv": 1, "QLinearMatMul": 1, "QGemm": 1}
@@ -46,9 +48,8 @@ class StatedSteps:
         return found
 
 
-def input_steps(path: Path, name: str) -> StatedSteps | None:
+def input_steps(model: ModelProto, name: str) -> StatedSteps | None:
     """As the first op reads that input; None where it states no single scale."""
-    model = _model(path)
     names = {name}
     for node in model.graph.node:
         if not node.input or node.input[0] not in names:
@@ -60,9 +61,8 @@ def input_steps(path: Path, name: str) -> StatedSteps | None:
     return None
 
 
-def output_steps(path: Path, name: str) -> StatedSteps | None:
+def output_steps(model: ModelProto, name: str) -> StatedSteps | None:
     """As the last op writes that answer; None where it states no single scale."""
-    model = _model(path)
     for node in reversed(model.graph.node):
         if name not in node.output:
             continue
@@ -72,13 +72,7 @@ def output_steps(path: Path, name: str) -> StatedSteps | None:
     return None
 
 
-def _model(path: Path) -> Any:
-    import onnx
-
-    return onnx.load(str(path), load_external_data=False)
-
-
-def _stated(model: Any, node: Any, place: int) -> StatedSteps | None:
+def _stated(model: ModelProto, node: NodeProto, place: int) -> StatedSteps | None:
     """From the scale and the zero point behind it; without the latter steps are uint8 and begin at 0."""
     constants = _constants(model)
     scale = constants.get(node.input[place])
@@ -89,7 +83,7 @@ def _stated(model: Any, node: Any, place: int) -> StatedSteps | None:
     return StatedSteps(float(scale.item()), int(zero.item()), zero.dtype)
 
 
-def _constants(model: Any) -> dict[str, NDArray[Any]]:
+def _constants(model: ModelProto) -> dict[str, NDArray[Any]]:
     """The small values that the graph holds, by name."""
     from onnx import numpy_helper
 
