@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import subprocess
@@ -51,6 +52,13 @@ sshd = _system_tool("sshd", "apt-get install openssh-server")
 uv = _system_tool("uv", "python3 -m pip install uv")
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What the tests' modules hold stays to the end: the garbage collector looks at it once, not in each round."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test sees or fills the user's cache; the workers of one run share one."""
@@ -86,15 +94,29 @@ def source_of() -> Callable[..., Source]:
 
 
 @pytest.fixture(scope="session")
+def made_here() -> Callable[[ExportRequest, Path], Artifact]:
+    """Makes a file in this process, which may have loaded the tools, for tests of what comes after."""
+    from regnet_edge.converters.run import path_for
+    from regnet_edge.converters.worker import ConversionJob, ConversionTask, Workshop, make
+
+    def made(request: ExportRequest, out: Path) -> Artifact:
+        task = ConversionTask(request, str(path_for(request, out)))
+        return make(0, Workshop.of(ConversionJob((task,))))
+
+    return made
+
+
+@pytest.fixture(scope="session")
 def shipped_artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     """The shipped net converted to every target and verified, by target; a run's workers convert it once."""
     from regnet_edge.converters import targets
     from regnet_edge.converters.cache import Cache
     from regnet_edge.converters.proof.parity import verify
     from regnet_edge.converters.run import convert
-    from regnet_edge.shipped import default_model
+    from regnet_edge.resolve import ModelChoice, resolve
 
-    requests = [ExportRequest(default_model(), name) for name in targets()]
+    model, _ = resolve(ModelChoice())  # as the command line does, so that both have one cached file
+    requests = [ExportRequest(model, name) for name in targets()]
     outcomes = convert(requests, tmp_path_factory.mktemp("shipped"), cache=Cache.default())
     assert [o.failure for o in outcomes] == [""] * len(requests)
     made = verify([o.artifact.path for o in outcomes if o.artifact], count=256)

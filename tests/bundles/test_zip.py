@@ -21,7 +21,6 @@ from regnet_edge.artifact import Artifact
 from regnet_edge.bundles import archive, golden, zipped
 from regnet_edge.bundles.proof import Rebuilding, expected, prove
 from regnet_edge.converters.proof.parity import compare, verify
-from regnet_edge.converters.run import convert
 from regnet_edge.errors import ArtifactError, UsageError
 from regnet_edge.files import sha256_of
 from regnet_edge.request import ExportRequest, ModelSpec, WeightsRef
@@ -31,15 +30,13 @@ Entries = dict[str, bytes]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+def made(tmp_path_factory: pytest.TempPathFactory, made_here: Callable[..., Artifact]) -> Artifact:
     """The shipped net as an .onnx from a checkpoint of its own, which may go away."""
     folder = tmp_path_factory.mktemp("made")
     weights = folder / "mine.safetensors"
     shutil.copyfile(default_weights_path(), weights)
     ours = replace(default_model(), weights=WeightsRef("file", str(weights), sha256_of(weights)))
-    [outcome] = convert([ExportRequest(ours, "onnx")], folder)
-    assert outcome.artifact is not None, outcome.failure
-    [verified] = verify([outcome.artifact.path], count=32)
+    [verified] = verify([made_here(ExportRequest(ours, "onnx"), folder).path], count=32)
     return verified
 
 

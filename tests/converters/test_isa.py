@@ -15,7 +15,6 @@ from regnet_edge.converters import target
 from regnet_edge.converters.guests import arm64, environments
 from regnet_edge.converters.guests.arm64 import Emulated, Isa
 from regnet_edge.converters.proof.isa import measure, quantum
-from regnet_edge.converters.run import convert
 from regnet_edge.errors import ToolError, UsageError
 from regnet_edge.request import Calibration, ExportRequest
 
@@ -67,12 +66,12 @@ def test_a_native_machine_takes_no_cpu(monkeypatch):
 
 
 def test_on_an_arm64_machine_a_file_is_run_there_and_compared_with_the_definition(
-    tiny, tmp_path, monkeypatch
+    tiny, tmp_path, monkeypatch, made_here
 ):
-    [made] = convert([ExportRequest(tiny, "onnx")], tmp_path)
+    made = made_here(ExportRequest(tiny, "onnx"), tmp_path)
     monkeypatch.setattr(arm64.platform, "machine", lambda: "aarch64")
     monkeypatch.setattr(Emulated, "run", lambda *_: pytest.fail("nothing is emulated there"))
-    done = CliRunner().invoke(command, [str(made.artifact.path), "--isa", "arm64", "-n", "4", "--json"])
+    done = CliRunner().invoke(command, [str(made.path), "--isa", "arm64", "-n", "4", "--json"])
     assert done.exit_code == 0, done.output
     [found] = json.loads(done.stdout)["files"]
     assert found["parity"]["evaluator"].startswith("onnxruntime ")

@@ -25,7 +25,7 @@ from regnet_edge.request import ExportRequest
 from regnet_edge.resolve import load
 
 MODEL = shipped.default_model()
-CALIBRATION = quantize.calibration(MODEL, count=128)
+CALIBRATION = quantize.calibration(MODEL, count=64)
 HARD = "s1.b1.a"
 NAMES = ("coreml", "executorch", "onnx", "tflite")
 

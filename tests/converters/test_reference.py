@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from regnet_edge.cli.verify import command as verify
 from regnet_edge.config import RegNetConfig
 from regnet_edge.converters.proof.others import other_model
 from regnet_edge.converters.proof.reference import OtherModel, against, originals
-from regnet_edge.converters.run import convert
 from regnet_edge.data import Images, preprocess
 from regnet_edge.errors import RegNetEdgeError, UsageError, WeightsError
 from regnet_edge.files import sha256_of
@@ -45,11 +45,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+def tiny_file(tmp_path_factory: pytest.TempPathFactory, made_here: Callable[..., Artifact]) -> Artifact:
     spec = ModelSpec("tiny", CONFIG, WeightsRef("untrained", seed=7), HOW)
-    (outcome,) = convert([ExportRequest(spec, "onnx")], tmp_path_factory.mktemp("tiny"))
-    assert outcome.artifact is not None, outcome.failure
-    return outcome.artifact
+    return made_here(ExportRequest(spec, "onnx"), tmp_path_factory.mktemp("tiny"))
 
 
 def torchvisions(how: Preprocessing) -> OtherModel:
@@ -177,7 +175,7 @@ def test_a_reference_that_is_none_gets_one_sentence(text: str, kind: type[Except
 
 
 def test_timms_torchvisions_and_transformers_own_classes_agree_with_a_file_of_the_same_weights(
-    tmp_path: Path, photos: Path
+    tmp_path: Path, photos: Path, made_here: Callable[..., Artifact]
 ) -> None:
     """Pictures in, logits out, through onnxruntime: a random RegNetX in each package's layout."""
     transformers = pytest.importorskip("transformers")
@@ -193,8 +191,7 @@ def test_timms_torchvisions_and_transformers_own_classes_agree_with_a_file_of_th
     processor.save_pretrained(tmp_path / "hf")
     ref = WeightsRef("file", str(tmp_path / "own.safetensors"), sha256_of(tmp_path / "own.safetensors"))
     own = Preprocessing("RGB", IMAGENET.mean, IMAGENET.std, 224, "bicubic", 256)
-    (outcome,) = convert([ExportRequest(ModelSpec("x", config, ref, own), "onnx")], tmp_path / "out")
-    assert outcome.artifact is not None, outcome.failure
+    file = made_here(ExportRequest(ModelSpec("x", config, ref, own), "onnx"), tmp_path / "out")
     cases = {
         "timm:regnetx_004_tv": (replace(own, resize_px=232), str(tmp_path / "timm.pth")),
         "torchvision:regnet_x_400mf": (
@@ -203,8 +200,8 @@ def test_timms_torchvisions_and_transformers_own_classes_agree_with_a_file_of_th
         ),
         f"hf:{tmp_path / 'hf'}": (replace(own, crop_rounding="floor"), ""),
     }
-    for text, (how, file) in cases.items():
-        found = judged(outcome.artifact, other_model(text, 7, 3, file), photos, how).second_opinion
+    for text, (how, checkpoint) in cases.items():
+        found = judged(file, other_model(text, 7, 3, checkpoint), photos, how).second_opinion
         assert found is not None
         assert found.same_input_db is not None, found
         assert found.same_input_db > 80
