@@ -53,7 +53,7 @@ uv = _system_tool("uv", "python3 -m pip install uv")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What the tests' modules hold stays to the end: the garbage collector looks at it once, not in each round."""
+    """What the test modules hold stays to the end: the garbage collector looks at it once."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
