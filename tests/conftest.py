@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import os
 import shutil
@@ -65,6 +66,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     own = tmp_path_factory.getbasetemp()
     of_run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     os.environ["REGNET_EDGE_CACHE"] = str(of_run / "cache")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_table_of_operators() -> None:
+    """torch.onnx makes its table of operators anew in each export, in a second; tests make it once."""
+    with contextlib.suppress(ImportError, AttributeError):  # of another torch
+        from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+        ONNXRegistry.from_torchlib = staticmethod(functools.cache(ONNXRegistry.from_torchlib))
 
 
 @pytest.fixture

@@ -95,9 +95,17 @@ def identify(tensors: Mapping[str, Tensor], layout: Layout) -> zoo.ZooEntry | No
     head = classes(tensors, layout) is not None
     for entry in zoo.entries():
         config = adapted(entry.config, tensors, layout)
-        if not difference(tensors, layout, config, head=head):
+        if _ends_fit(config, tensors, layout) and not difference(tensors, layout, config, head=head):
             return replace(entry, config=config)
     return None
+
+
+def _ends_fit(config: AnyNetConfig, tensors: Mapping[str, Tensor], layout: Layout) -> bool:
+    """Whether stem and head are as wide as the network's, which tells most networks apart at once."""
+    stem, head = tensors.get(f"{layout.stem[0]}.weight"), tensors.get(f"{layout.head}.weight")
+    if stem is None or tuple(stem.shape[:1]) != (config.stem_width,):
+        return False
+    return head is None or tuple(head.shape[-1:]) == (config.widths[-1],)
 
 
 def near_miss(tensors: Mapping[str, Tensor], layout: Layout) -> str:

@@ -96,7 +96,7 @@ def test_the_app_is_installed_measures_what_was_pushed_and_its_records_come_back
         "--min-seconds",
         "0.1",
         "--max-seconds",
-        "4",
+        "2",
         "--min-runs",
         "20",
         "--rounds",

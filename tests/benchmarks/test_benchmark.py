@@ -695,7 +695,7 @@ QUICK = (
     "--min-seconds",
     "0.2",
     "--max-seconds",
-    "4",
+    "2",
     "--min-runs",
     "20",
     "--affinity",

@@ -40,7 +40,7 @@ def test_a_ladder_is_measured_a_law_fitted_and_a_net_advised_that_keeps_to_the_b
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(studies, "MIN_POINTS", len(RUNGS))  # such a law is worth nothing, but all of it runs
-    bench = Bench("local", Plan(rounds=1, min_runs=10, min_seconds=0.02, max_seconds=2.0, affinity="any"))
+    bench = Bench("local", Plan(rounds=1, min_runs=10, min_seconds=0.02, max_seconds=1.0, affinity="any"))
     told: list[LadderProgress] = []
 
     def made(name: str, config: AnyNetConfig) -> list[Path]:
