@@ -11,12 +11,13 @@ import numpy as np
 from regnet_edge.errors import ArtifactError
 
 from ..opened import ImageInput, OpenedFile
-from .steps import StatedSteps, input_steps, output_steps
+from .steps import input_steps, output_steps
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
     from .. import Floats
+    from ..steps import StatedSteps
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 _STEPS = {"tensor(int8)", "tensor(uint8)"}

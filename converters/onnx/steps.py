@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..steps import StatedSteps
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -15,37 +16,6 @@ if TYPE_CHECKING:
 _TAKES = {"DequantizeLinear": 1, "QLinearConv": 1, "QLinearMatMul": 1, "QGemm": 1}
 _GIVES = {"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "QGemm": 7, "QLinearSoftmax": 3}
 _MOVES = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")  # numbers stay as they are
-
-
-@dataclass(frozen=True, slots=True)
-class StatedSteps:
-    """real = (step - zero) * scale; steps are whole numbers of that type."""
-
-    scale: float
-    zero: int
-    kind: np.dtype[Any]
-
-    @property
-    def are_pixels(self) -> bool:
-        """Whether step n stands for the number n of a pixel."""
-        return self.kind == np.uint8 and (self.scale, self.zero) == (1, 0)
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """The lowest and the highest real number."""
-        whole = np.iinfo(self.kind)
-        return (whole.min - self.zero) * self.scale, (whole.max - self.zero) * self.scale
-
-    def of(self, real: NDArray[np.float32]) -> NDArray[Any]:
-        """The nearest steps."""
-        whole = np.iinfo(self.kind)
-        steps: NDArray[Any] = np.clip(np.rint(real / self.scale) + self.zero, whole.min, whole.max)
-        return steps.astype(self.kind)
-
-    def real(self, steps: NDArray[Any]) -> NDArray[np.float32]:
-        """What steps stand for."""
-        found: NDArray[np.float32] = (steps.astype(np.float32) - self.zero) * np.float32(self.scale)
-        return found
 
 
 def input_steps(model: ModelProto, name: str) -> StatedSteps | None:

@@ -11,7 +11,7 @@ import numpy as np
 from regnet_edge.errors import ArtifactError
 
 from ..opened import ImageInput, OpenedFile
-from .runtime import fit, open_interpreter, signature, to_real, to_steps
+from .runtime import fit, open_interpreter, signature, stated, to_real, to_steps
 
 if TYPE_CHECKING:
     from .. import Floats
@@ -27,7 +27,7 @@ def opened(path: Path) -> OpenedFile:
     image = ImageInput.of(path, shapes, "NHWC")
     if image.batch == 0:  # a dynamic batch is allocated for one image
         image = ImageInput.of(path, [(1, *shapes[0][1:])], "NHWC")
-    image = _with_numbers(image, path, entries[0])
+    image = with_numbers(image, path, entries[0])
 
     def forward(images: Floats) -> Floats:
         entry = entries[0]
@@ -40,16 +40,16 @@ def opened(path: Path) -> OpenedFile:
     return OpenedFile(path, image, forward, metadata(path))
 
 
-def _with_numbers(image: ImageInput, path: Path, entry: Any) -> ImageInput:
+def with_numbers(image: ImageInput, path: Path, entry: Any) -> ImageInput:
     """With the range of the real numbers that the input's type holds, or that it takes pixels."""
-    kind = np.dtype(entry["dtype"])
-    scale, zero = entry["quantization"]
+    kind, steps = np.dtype(entry["dtype"]), stated(entry)
     if kind == np.float32:
         return image
     if kind.kind not in "iu" or kind.itemsize > 2:
         raise ArtifactError(f"the input of {path} is of type {kind}, no image; only images are given")
-    if not scale or (scale, zero) == (1, 0):
+    if steps is None and kind != np.uint8:
+        raise ArtifactError(f"the input of {path} is of type {kind} and states no scale; export it again")
+    if steps is None or steps.are_pixels:
         return replace(image, raw=True)
-    limits = np.iinfo(kind)
-    lowest, highest = ((limit - zero) * scale for limit in (limits.min, limits.max))
-    return replace(image, lowest=float(lowest), highest=float(highest))
+    lowest, highest = steps.limits
+    return replace(image, lowest=lowest, highest=highest)

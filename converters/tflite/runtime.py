@@ -9,6 +9,7 @@ from regnet_edge.errors import ArtifactError
 
 from ..contents import filled
 from ..quiet import quiet
+from ..steps import StatedSteps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,25 +18,24 @@ if TYPE_CHECKING:
 IDENTIFIER = b"TFL3"
 
 
+def stated(tensor: Any) -> StatedSteps | None:
+    """What the steps of an interpreter's tensor stand for, None where it holds the numbers themselves."""
+    import numpy as np
+
+    (scale, zero), kind = tensor["quantization"], np.dtype(tensor["dtype"])
+    return StatedSteps(float(scale), int(zero), kind) if scale and kind.kind in "iu" else None
+
+
 def to_steps(values: NDArray[np.float32], tensor: Any) -> NDArray[Any]:
     """Real numbers as the tensor of an interpreter takes them: floats as they are, or int8 steps."""
-    import numpy as np
-
-    scale, zero = tensor["quantization"]
-    if not scale:
-        return values
-    limits = np.iinfo(tensor["dtype"])
-    steps: NDArray[Any] = np.clip(np.rint(values / np.float32(scale)) + zero, limits.min, limits.max)
-    return steps.astype(limits.dtype)
+    steps = stated(tensor)
+    return values if steps is None else steps.of(values)
 
 
-def to_real(steps: NDArray[Any], tensor: Any) -> NDArray[np.float32]:
+def to_real(found: NDArray[Any], tensor: Any) -> NDArray[np.float32]:
     """The real numbers that a tensor of an interpreter stands for."""
-    import numpy as np
-
-    scale, zero = tensor["quantization"]
-    real: NDArray[np.float32] = steps.astype(np.float32)
-    return (real - np.float32(zero)) * np.float32(scale) if scale else real
+    steps = stated(tensor)
+    return found.astype("float32") if steps is None else steps.real(found)
 
 
 def read_flatbuffer(path: Path) -> bytes:

@@ -196,7 +196,7 @@ def test_weights_beside_another_tools_file_travel_with_it(board: Board, onnx_net
     host = board.host()
     [m] = measure(host, foreign(path))
     assert m.artifact.bytes > path.stat().st_size
-    assert m.timing.runs >= 20
+    assert m.timing.runs + len(m.timing.set_aside_ns) >= 20
     host.close()
 
 
