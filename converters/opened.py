@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ from .batches import in_batches
 
 if TYPE_CHECKING:
     from . import Floats
+    from .steps import StatedSteps
 
 Layout = Literal["NCHW", "NHWC"]
 CHANNELS = (1, 3)
@@ -51,6 +52,13 @@ class ImageInput:
         batch, channels = shape[0], _channels(shape, fits[0])
         height, width = (shape[2], shape[3]) if fits[0] == "NCHW" else (shape[1], shape[2])
         return cls(fits[0], batch, channels, height, width, **more)
+
+    def in_steps(self, steps: StatedSteps) -> ImageInput:
+        """With the range of the real numbers that its steps stand for, or as one that takes pixels."""
+        if steps.are_pixels:
+            return replace(self, raw=True)
+        lowest, highest = steps.limits
+        return replace(self, lowest=lowest, highest=highest)
 
 
 def _ordered(prefer: Layout) -> tuple[Layout, Layout]:

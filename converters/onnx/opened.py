@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from .. import Floats
-    from ..steps import StatedSteps
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
-_STEPS = {"tensor(int8)", "tensor(uint8)"}
+_STEPS = {"tensor(int8)": np.int8, "tensor(uint8)": np.uint8}
 
 
 def opened(path: Path) -> OpenedFile:
@@ -29,11 +28,13 @@ def opened(path: Path) -> OpenedFile:
 
     session = open_session(path)
     entries, exit_ = session.get_inputs(), session.get_outputs()[0]
-    model = _model(path) if _STEPS & {entries[0].type, exit_.type} else None
-    taken = input_steps(model, entries[0].name) if model and entries[0].type in _STEPS else None
-    given = output_steps(model, exit_.name) if model and exit_.type in _STEPS else None
+    ends = [_STEPS.get(end.type) for end in (entries[0], exit_)]
+    model = _model(path) if any(ends) else None
+    taken = input_steps(model, entries[0].name, ends[0]) if model and ends[0] else None
+    given = output_steps(model, exit_.name, ends[1]) if model and ends[1] else None
     kind = _TYPES.get(entries[0].type)
-    image = _with_numbers(ImageInput.of(path, [entry.shape for entry in entries], "NCHW"), taken, kind)
+    image = ImageInput.of(path, [entry.shape for entry in entries], "NCHW")
+    image = replace(image, raw=kind is np.uint8) if taken is None else image.in_steps(taken)
     if kind is None and taken is None:
         raise ArtifactError(_refusal(path, entries[0].type))
 
@@ -49,14 +50,6 @@ def _model(path: Path) -> ModelProto:
     import onnx
 
     return onnx.load(str(path), load_external_data=False)
-
-
-def _with_numbers(image: ImageInput, taken: StatedSteps | None, kind: type | None) -> ImageInput:
-    """With the range of the real numbers that its steps stand for, or that it takes pixels."""
-    if taken is None or taken.are_pixels:
-        return replace(image, raw=kind is np.uint8)
-    lowest, highest = taken.limits
-    return replace(image, lowest=lowest, highest=highest)
 
 
 def _refusal(path: Path, kind: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,8 @@ _GIVES = {"QuantizeLinear": 1, "QLinearConv": 6, "QLinearMatMul": 6, "QGemm": 7,
 _MOVES = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")  # numbers stay as they are
 
 
-def input_steps(model: ModelProto, name: str) -> StatedSteps | None:
-    """As the first op reads that input; None where it states no single scale."""
+def input_steps(model: ModelProto, name: str, kind: type) -> StatedSteps | None:
+    """As the first op reads that input of that type; None where it states no single scale."""
     names = {name}
     for node in model.graph.node:
         if not node.input or node.input[0] not in names:
@@ -27,38 +28,38 @@ def input_steps(model: ModelProto, name: str) -> StatedSteps | None:
         if node.op_type in _MOVES:
             names.update(node.output)
         elif node.op_type in _TAKES:
-            return _stated(model, node, _TAKES[node.op_type])
+            return _stated(model, node, _TAKES[node.op_type], kind)
     return None
 
 
-def output_steps(model: ModelProto, name: str) -> StatedSteps | None:
-    """As the last op writes that answer; None where it states no single scale."""
+def output_steps(model: ModelProto, name: str, kind: type) -> StatedSteps | None:
+    """As the last op writes that answer of that type; None where it states no single scale."""
     for node in reversed(model.graph.node):
         if name not in node.output:
             continue
         if node.op_type not in _MOVES:
-            return _stated(model, node, _GIVES[node.op_type]) if node.op_type in _GIVES else None
+            return _stated(model, node, _GIVES[node.op_type], kind) if node.op_type in _GIVES else None
         name = node.input[0]
     return None
 
 
-def _stated(model: ModelProto, node: NodeProto, place: int) -> StatedSteps | None:
-    """From the scale and the zero point behind it; without the latter steps are uint8 and begin at 0."""
-    constants = _constants(model)
-    scale = constants.get(node.input[place])
-    zero_name = node.input[place + 1] if len(node.input) > place + 1 else ""
-    zero = constants.get(zero_name) if zero_name else np.zeros((), np.uint8)
-    if scale is None or zero is None or scale.size != 1 or zero.size != 1:
+def _stated(model: ModelProto, node: NodeProto, place: int, kind: type) -> StatedSteps | None:
+    """From the scale and the zero point behind it, which is 0 where it is left out."""
+    scale = _number(model, node.input[place])
+    left_out = len(node.input) <= place + 1 or not node.input[place + 1]
+    zero = np.zeros(()) if left_out else _number(model, node.input[place + 1])
+    if scale is None or zero is None:
         return None
-    return StatedSteps(float(scale.item()), int(zero.item()), zero.dtype)
+    return StatedSteps(float(scale.item()), int(zero.item()), np.dtype(kind))
 
 
-def _constants(model: ModelProto) -> dict[str, NDArray[Any]]:
-    """The small values that the graph holds, by name."""
+def _number(model: ModelProto, name: str) -> NDArray[Any] | None:
+    """The one number that the graph holds under that name, None where it holds none or several."""
     from onnx import numpy_helper
 
     stored = {i.name: i for i in model.graph.initializer if not i.external_data}
     for node in model.graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             stored[node.output[0]] = node.attribute[0].t
-    return {name: numpy_helper.to_array(t) for name, t in stored.items() if not any(d > 1 for d in t.dims)}
+    tensor = stored.get(name)
+    return None if tensor is None or math.prod(tensor.dims) != 1 else numpy_helper.to_array(tensor)

@@ -49,7 +49,4 @@ def with_numbers(image: ImageInput, path: Path, entry: Any) -> ImageInput:
         raise ArtifactError(f"the input of {path} is of type {kind}, no image; only images are given")
     if steps is None and kind != np.uint8:
         raise ArtifactError(f"the input of {path} is of type {kind} and states no scale; export it again")
-    if steps is None or steps.are_pixels:
-        return replace(image, raw=True)
-    lowest, highest = steps.limits
-    return replace(image, lowest=lowest, highest=highest)
+    return replace(image, raw=True) if steps is None else image.in_steps(steps)

@@ -154,6 +154,16 @@ def test_an_int8_input_without_a_scale_is_refused(tmp_path: Path) -> None:
         target("onnx").opened(path)
 
 
+def test_an_int8_input_whose_zero_point_is_left_out_begins_at_0(tmp_path: Path) -> None:
+    path = with_int8_ends(net(tmp_path / "net.onnx", IMAGE), tmp_path / "int8.onnx")
+    model = onnx.load(path)
+    model.graph.node[1].CopyFrom(helper.make_node("DequantizeLinear", ["planes", "s"], ["real"]))
+    onnx.save(model, path)
+    made = target("onnx").opened(path)
+    assert (made.input.lowest, made.input.highest) == pytest.approx((-2.56, 2.54))
+    assert made.run(np.ones((1, 3, 32, 32), np.float32)).shape == (1, 10)
+
+
 def test_a_tflite_of_open_size_is_counted_classified_and_run_at_any(
     shipped_artifacts: dict[str, Artifact], tmp_path: Path
 ) -> None:
