@@ -90,9 +90,8 @@ def press(rows: Array, latency_ms: Array) -> float:
 
     weighted = rows / latency_ms[:, None]
     prices = fit(rows, latency_ms)
-    reflectors, factors, _, _ = dgeqrf(
-        weighted[:, prices > 0]
-    )  # numpy's qr computes r too, and takes as long again
+    # q alone: numpy's qr computes r too, and takes as long again
+    reflectors, factors, _, _ = dgeqrf(weighted[:, prices > 0])
     q = dorgqr(reflectors, factors)[0]
     rest = 1 - weighted @ prices
     return float(np.mean(np.abs(rest) / np.maximum(1 - np.sum(q**2, axis=1), 1e-9)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from regnet_edge.artifact import Artifact
 from regnet_edge.benchmarks.law import study as studies
 from regnet_edge.benchmarks.law.advise import AdvisedNet, Adviser, Budget, pick, try_out
 from regnet_edge.benchmarks.law.ladder import Climb, LadderProgress, Rung, make_all
@@ -20,7 +21,6 @@ from regnet_edge.benchmarks.record.results import read_lines
 from regnet_edge.benchmarks.workbench import Bench, Files
 from regnet_edge.cli import cli
 from regnet_edge.config import AnyNetConfig, RegNetConfig
-from regnet_edge.converters.worker import ConversionJob, ConversionTask, Workshop, make
 from regnet_edge.design_space.spaces import REGNET_X
 from regnet_edge.request import ExportRequest, ModelSpec, WeightsRef
 
@@ -37,18 +37,15 @@ def believed(measure: Iterator[Measurement]) -> Iterator[Measurement]:
 
 
 def test_a_ladder_is_measured_a_law_fitted_and_a_net_advised_that_keeps_to_the_budget(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_here: Callable[..., Artifact]
 ) -> None:
     monkeypatch.setattr(studies, "MIN_POINTS", len(RUNGS))  # such a law is worth nothing, but all of it runs
     bench = Bench("local", Plan(rounds=1, min_runs=10, min_seconds=0.02, max_seconds=1.0, affinity="any"))
     told: list[LadderProgress] = []
 
     def made(name: str, config: AnyNetConfig) -> list[Path]:
-        """A file converted in this process, which has loaded its tools already."""
-        path = tmp_path / "models" / f"{name}-{SIZE}-fp32.onnx"
         model = ModelSpec(name, config, WeightsRef("untrained")).at_resolution(SIZE)
-        make(0, Workshop.of(ConversionJob((ConversionTask(ExportRequest(model, "onnx"), str(path)),))))
-        return [path]
+        return [made_here(ExportRequest(model, "onnx"), tmp_path / "models").path]
 
     def measure(paths: Sequence[Path]) -> Iterator[Measurement]:
         yield from believed(bench.measure(paths))

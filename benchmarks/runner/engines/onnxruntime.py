@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..protocol import Json
-from . import Engine, in_layout, pixels_in_layout, row
+from . import Engine, in_layout, pixels_in_layout, row, to_type
 
 KERNEL = "_kernel_time"
 FLOAT16, UINT8, INT8 = "tensor(float16)", "tensor(uint8)", "tensor(int8)"
@@ -43,7 +43,7 @@ class OnnxRuntimeEngine(Engine):
         [entry] = self.session.get_inputs()
         given = (pixels_in_layout if entry.type in (UINT8, INT8) else in_layout)(image, entry.shape)
         if entry.type == INT8:
-            given = (given.astype(np.int16) - 128).astype(np.int8)
+            given = to_type(given, np.int8, 1.0, -128)
         kind = np.float16 if entry.type == FLOAT16 else given.dtype
         self.inputs = {entry.name: np.ascontiguousarray(given, kind)}
 
